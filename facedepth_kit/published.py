@@ -1,0 +1,156 @@
+"""The papers' own numbers as claims, and how measured ones compare: failures are listed, never dropped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from facedepth_kit.errors import KitError
+
+Comparison = Literal["exact", "tolerance", "ranking", "not comparable"]
+Value = float | int | str
+Measured = Mapping[str, Mapping[str, Value]]
+
+# Rows that need no learning are deterministic given the degradation, and that is calibrated on them.
+MEAN_TOLERANCE = 0.10
+STD_TOLERANCE = 0.50
+# Table IV prints Sp-HfU 0.0448 and Sp-Hf16 0.0449: closer than this, the order of two rows says nothing.
+TIE = 0.01
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One published number and how a measured one may be held against it.
+
+    ``comparison``: ``exact``; ``tolerance`` (relative, in ``tolerance``); ``ranking`` (the row's place among the other
+    rows); ``not comparable``. ``reason`` says why it is not a stricter kind.
+    """
+
+    table: str
+    row: str
+    metric: str
+    value: Value
+    comparison: Comparison
+    tolerance: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, what was measured, and whether the claim holds (None: nothing measured, or not comparable)."""
+
+    claim: Claim
+    measured: Value | None
+    holds: bool | None
+    note: str
+
+
+@cache
+def tables() -> Mapping[str, Any]:
+    """The published tables as in ``published_tables.json``, keyed ``schlett_table_4_face_rmse`` and so on."""
+    return json.loads(Path(__file__).with_name("published_tables.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def rows(table: str) -> Mapping[str, Mapping[str, Value]]:
+    """Table ``"I"``..``"IV"`` of the Schlett paper as row -> metric -> value, in the paper's order.
+
+    Raises :class:`KitError` for a table that the kit does not hold.
+    """
+    everything = tables()
+    if table == "I":
+        return {stage: {"count": count} for stage, count in everything["schlett_table_1_filter_counts"].items()}
+    if table == "II":
+        rows_2 = {}
+        for label, entry in everything["schlett_table_2_handcrafted"].items():
+            mode = next((f"{key}: {value}" for key, value in entry.items() if key not in ("type", "mode")), "")
+            rows_2[label] = {"type": entry["type"], "mode": entry.get("mode", mode.replace("_", "-").capitalize())}
+        return rows_2
+    if table == "III":
+        return {label: {"parameters": count} for label, count in everything["schlett_table_3_trainable_parameters"].items()}
+    if table == "IV":
+        return everything["schlett_table_4_face_rmse"]["rows"]  # type: ignore[no-any-return]
+    raise KitError(f"published tables: found {table!r}, expected one of I, II, III, IV")
+
+
+def claims(table: str) -> list[Claim]:
+    """Every number of a table (``"I"``..``"IV"``) as a claim, in the paper's order."""
+    return [_claim(table, row, metric, value) for row, metrics in rows(table).items() for metric, value in metrics.items()]
+
+
+def _claim(table: str, row: str, metric: str, value: Value) -> Claim:
+    if table in ("II", "III"):
+        return Claim(table, row, metric, value, "exact")
+    if table == "I":
+        return Claim(table, row, metric, value, "not comparable", reason="counts of MegaFace photos; the kit draws its faces")
+    if row == "DDRNet-dn":
+        return Claim(table, row, metric, value, "not comparable", reason="needs the official DDRNet weights")
+    if metric in ("skewness", "excess_kurtosis"):
+        reason = "tails depend on the hole generator and the faces, of which the paper gives no parameters"
+        return Claim(table, row, metric, value, "not comparable", reason=reason)
+    if row.startswith("DL-"):
+        reason = "trained on parametric faces and on fewer pairs than the paper's"
+        if metric == "mean":
+            return Claim(table, row, metric, value, "ranking", reason=reason)
+        return Claim(table, row, metric, value, "not comparable", reason=reason)
+    tolerance = MEAN_TOLERANCE if metric == "mean" else STD_TOLERANCE
+    reason = "parametric faces in place of photos; degradation calibrated on these rows"
+    return Claim(table, row, metric, value, "tolerance", tolerance, reason)
+
+
+def verdicts(table: str, measured: Measured) -> list[Verdict]:
+    """Hold measured numbers (row -> metric -> value) against every claim of a table.
+
+    Claims without a measured value are kept with ``measured`` None and the note "not measured"; measured rows that the
+    paper does not have are ours and left out. Failures are part of the list.
+    """
+    published = rows(table)
+    return [_verdict(claim, published, measured) for claim in claims(table)]
+
+
+def _verdict(claim: Claim, published: Measured, measured: Measured) -> Verdict:
+    value = measured.get(claim.row, {}).get(claim.metric)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Verdict(claim, None, None, f"not measured{': ' + claim.reason if claim.reason else ''}")
+    if claim.comparison == "not comparable":
+        return Verdict(claim, value, None, claim.reason)
+    if claim.comparison == "exact":
+        return Verdict(claim, value, value == claim.value, "equal" if value == claim.value else "differs")
+    if claim.comparison == "tolerance":
+        assert claim.tolerance is not None
+        off = float(value) / float(claim.value) - 1.0
+        return Verdict(claim, value, abs(off) <= claim.tolerance, f"off by {off:+.1%}, allowed {claim.tolerance:.0%}")
+    return _ranking(claim, published, measured)
+
+
+def _ranking(claim: Claim, published: Measured, measured: Measured) -> Verdict:
+    """A ranking claim holds when the row lies on the published side of every other measured row of the paper."""
+    wrong = []
+    ours, theirs = float(measured[claim.row][claim.metric]), float(claim.value)
+    others = [row for row in published if row != claim.row and claim.metric in measured.get(row, {})]
+    for row in others:
+        their_other, our_other = float(published[row][claim.metric]), float(measured[row][claim.metric])
+        if abs(their_other - theirs) > TIE * theirs and (our_other > ours) != (their_other > theirs):
+            wrong.append(row)
+    note = f"wrong side of {', '.join(wrong)}" if wrong else f"published side of all {len(others)} other rows"
+    return Verdict(claim, measured[claim.row][claim.metric], not wrong, note)
+
+
+def order_kept(measured: Measured, names: list[str], metric: str = "mean") -> Verdict:
+    """Whether rows of Table IV come in the published order of their ``metric`` (near-ties may swap)."""
+    published = rows("IV")
+    wrong = []
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            theirs = float(published[second][metric]) - float(published[first][metric])
+            ours = float(measured[second][metric]) - float(measured[first][metric])
+            if abs(theirs) > TIE * float(published[first][metric]) and theirs * ours <= 0:
+                wrong.append(f"{first} and {second}")
+    order = " < ".join(sorted(names, key=lambda name: float(published[name][metric])))
+    claim = Claim("IV", "rows without learning", f"order of {metric}", order, "ranking")
+    found = " < ".join(sorted(names, key=lambda name: float(measured[name][metric])))
+    return Verdict(claim, found, not wrong, f"swapped: {'; '.join(wrong)}" if wrong else "published order")

@@ -1,0 +1,86 @@
+"""The published numbers and the verdicts on measured ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from facedepth_kit.errors import KitError
+from facedepth_kit.published import Verdict, claims, order_kept, rows, verdicts
+
+
+def find(found: list[Verdict], row: str, metric: str) -> Verdict:
+    return next(verdict for verdict in found if (verdict.claim.row, verdict.claim.metric) == (row, metric))
+
+
+def test_the_papers_own_rows() -> None:
+    assert len(rows("IV")) == 16
+    assert list(rows("IV")) == sorted(rows("IV"), key=lambda name: float(rows("IV")[name]["mean"]))
+    assert rows("IV")["DL-Delta-1"]["mean"] == 0.0238
+    assert rows("III")["DL-Delta"]["parameters"] == 4175713
+    assert rows("II")["Sp-HfU"] == {"type": "Spatial", "mode": "Hole-filling: unlimited"}
+    assert rows("II")["Hf-L"] == {"type": "Hole-filling", "mode": "Fill-From-Left"}
+    assert rows("I")["remaining"]["count"] == 856129
+    with pytest.raises(KitError, match="expected one of"):
+        rows("XI")
+
+
+def test_table_1_adds_up() -> None:
+    counts = {stage: int(entry["count"]) for stage, entry in rows("I").items()}
+    assert counts["duplicates_sha3_512"] + counts["resolution_above_1024"] + counts["deformed_output"] == counts["discarded"]
+    assert counts["total"] - counts["discarded"] == counts["remaining"]
+
+
+def test_every_number_is_a_claim_and_says_why_it_is_loose() -> None:
+    assert len(claims("IV")) == 16 * 4
+    for table in ("I", "II", "III", "IV"):
+        for claim in claims(table):
+            assert claim.comparison == "exact" or claim.reason
+            assert (claim.tolerance is not None) == (claim.comparison == "tolerance")
+    assert {claim.comparison for claim in claims("III")} == {"exact"}
+
+
+def test_the_paper_itself_passes_every_comparable_claim() -> None:
+    for table in ("II", "III", "IV"):
+        found = verdicts(table, rows(table))
+        assert all(verdict.holds in (True, None) for verdict in found)
+    assert order_kept(rows("IV"), ["None", "De-M2", "Sp-HfU", "Sp-Hf16"]).holds
+
+
+def test_exact() -> None:
+    found = verdicts("III", {"DL-Delta": {"parameters": 4175713}, "DL-Beta": {"parameters": 1}})
+    assert find(found, "DL-Delta", "parameters").holds is True
+    assert find(found, "DL-Beta", "parameters").holds is False
+    missing = find(found, "DL-Alpha", "parameters")
+    assert missing.holds is None and missing.note.startswith("not measured")
+
+
+def test_tolerance_of_ten_percent_on_the_mean() -> None:
+    for mean, holds in ((0.2872 * 1.099, True), (0.2872 * 0.901, True), (0.2872 * 1.11, False), (0.2872 * 0.89, False)):
+        assert find(verdicts("IV", {"None": {"mean": mean}}), "None", "mean").holds is holds
+
+
+def test_ranking_counts_sides_not_sizes() -> None:
+    measured = {"DL-Delta-1": {"mean": 0.010}, "Sp-HfU": {"mean": 0.045}, "DL-Beta": {"mean": 0.020}, "Ours": {"mean": 0.001}}
+    found = verdicts("IV", measured)
+    assert find(found, "DL-Delta-1", "mean").holds is True
+    beta = find(found, "DL-Beta", "mean")
+    assert beta.holds is False and "Sp-HfU" in beta.note and "DL-Delta-1" not in beta.note
+    assert all(verdict.claim.row != "Ours" for verdict in found)
+
+
+def test_order_names_the_swapped_rows_and_lets_near_ties_swap() -> None:
+    measured = {"None": {"mean": 0.1}, "De-M2": {"mean": 0.2}, "Sp-HfU": {"mean": 0.05}, "Sp-Hf16": {"mean": 0.04}}
+    verdict = order_kept(measured, list(measured))
+    assert verdict.holds is False and "None and De-M2" in verdict.note
+    assert order_kept(measured, ["Sp-HfU", "Sp-Hf16"]).holds is True
+
+
+def test_not_comparable_is_kept_with_its_reason() -> None:
+    verdict = find(verdicts("IV", {"None": {"skewness": 3.0}}), "None", "skewness")
+    assert verdict.holds is None and verdict.measured == 3.0 and "hole generator" in verdict.note
+
+
+def test_published_file_is_plain_json() -> None:
+    json.dumps(rows("IV"))
