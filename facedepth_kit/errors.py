@@ -1,0 +1,8 @@
+"""The one error that a user's mistake or a damaged file raises: a single clear line."""
+
+
+class KitError(Exception):
+    """Bad input: the message names the file or argument, what was found and what was expected.
+
+    The ``facedepth`` command prints the message as one line and exits with code 2.
+    """

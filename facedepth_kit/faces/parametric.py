@@ -1,0 +1,293 @@
+"""A free parametric face: identity, expression and pose to a mesh of about 40,000 vertices.
+
+The shape comes from ``face_model.npz``, derived from the CC0 MakeHuman / MPFB2 head and the "Face
+Units" expression pack by ``tools/derive_face_model.py``. It stands in for PRNet's output, the paper's
+source of ground truth (section III-A): the same extent (forehead to chin, no ears, no neck), closed
+lips, about the same number of triangles.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from facedepth_kit.rendering import Mesh
+
+FloatArray = npt.NDArray[np.float32]
+
+AGES = {"child": 0.1875, "young": 0.5, "old": 1.0}  # MakeHuman's age scale, where its targets stand
+AXIS_Z_MM = 30.0  # the head's vertical axis on the neutral mesh, for the azimuth of the outline
+CHIN_MM, CHIN_Z_MM = 604.0, 140.0  # the outline's lowest line passes here on the neutral mesh
+HAIRLINE_PER_MM = 0.0035  # how fast the hairline falls off to the temples (1/mm)
+ROUNDING_MM = 7.0  # how softly the three lines of the outline meet
+MM_PER_DEGREE = 1.5  # arc length of a degree of azimuth on the cheek
+BLINK_WITHOUT_EYEBALL = 0.6  # a lid closed further than this would be pierced by the eyeball
+
+
+@dataclass(frozen=True)
+class FaceSettings:
+    """Ranges that identities, expressions and poses are drawn from (our choice; the paper draws photos instead).
+
+    ``slider_sigma`` is the spread of the shape sliders (0.20-0.25 looks natural, 0.33 gives caricatures);
+    ``asymmetry_sigma`` the difference between left and right. ``expressive_share`` of the faces show an
+    expression of ``expression_units`` action units. Angles are degrees: the spread of a normal
+    distribution and its limit. ``azimuth_deg``, ``top_mm`` and ``jaw_slope`` bound the outline: how far the
+    cheeks reach round the head, the height of the hairline on the neutral mesh, and the rise of the line
+    from the chin to the ears.
+    """
+
+    slider_sigma: float = 0.24
+    asymmetry_sigma: float = 0.10
+    age: tuple[float, float] = (0.3, 0.95)
+    expressive_share: float = 0.65
+    expression_units: tuple[int, int] = (2, 8)
+    yaw_deg: tuple[float, float] = (16.0, 55.0)
+    pitch_deg: tuple[float, float] = (9.0, 28.0)
+    roll_deg: tuple[float, float] = (6.0, 25.0)
+    azimuth_deg: tuple[float, float] = (52.0, 62.0)
+    top_mm: tuple[float, float] = (782.0, 818.0)
+    jaw_slope: tuple[float, float] = (0.40, 0.60)
+
+
+@dataclass(frozen=True)
+class FaceParameters:
+    """One face: weights of the model's targets by name, pose in degrees, outline (azimuth, top, slope)."""
+
+    targets: dict[str, float]
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    azimuth_deg: float = 58.0
+    top_mm: float = 802.0
+    jaw_slope: float = 0.5
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """The asset, refined: positions are ``refine @ (base + weights @ deltas)``.
+
+    ``base`` (V, 3) and ``deltas`` (targets, V * 3) are float32 millimetres of the coarse mesh, ``refine`` the
+    Catmull-Clark matrix (fine, V), ``triangles`` int32 (T, 3) of the fine mesh. ``eye`` is 0 for skin and 1, 2
+    for the triangles of the two eyeballs; ``neutral`` the fine positions of the base face.
+    """
+
+    base: FloatArray
+    deltas: FloatArray
+    rows: dict[str, int]
+    sliders: tuple[tuple[str, str, str], ...]
+    units: tuple[str, ...]
+    refine: sp.csr_matrix
+    triangles: npt.NDArray[np.int32]
+    eye: npt.NDArray[np.int8]
+    neutral: FloatArray
+    azimuth_deg: FloatArray
+
+
+@lru_cache(maxsize=2)
+def load_model(levels: int = 2) -> FaceModel:
+    """The face model refined ``levels`` times (2: about PRNet's number of triangles); cached."""
+    from facedepth_kit.faces.subdivision import subdivision_matrix
+
+    with resources.files("facedepth_kit.faces").joinpath("face_model.npz").open("rb") as file:
+        asset = dict(np.load(file))
+    unit = float(asset["millimetres"])
+    base = asset["base"].astype(np.float32) * np.float32(unit)
+    deltas = (asset["deltas"].astype(np.float32) * np.float32(unit)).reshape(len(asset["deltas"]), -1)
+    coarse = np.concatenate([asset["skin"], asset["eyes"]]).astype(np.int64)
+    refine, quads = subdivision_matrix(coarse, len(base), levels)
+    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    eyeball = np.unique(asset["eyes"])
+    fine_eye = np.asarray((refine[:, eyeball] != 0).sum(axis=1)).ravel() > 0
+    neutral = (refine @ base).astype(np.float32)
+    side = np.where(neutral[:, 0] < 0, 1, 2)
+    eye = np.where(fine_eye, side, 0)[triangles[:, 0]].astype(np.int8)
+
+    azimuth = np.abs(np.degrees(np.arctan2(neutral[:, 0], neutral[:, 2] - AXIS_Z_MM)))
+    names = [str(n) for n in asset["names"]]
+    return FaceModel(
+        base=base,
+        deltas=deltas,
+        rows={n: i for i, n in enumerate(names)},
+        sliders=tuple((str(a), str(b), str(c)) for a, b, c in asset["sliders"]),
+        units=tuple(n for n in names if n.startswith("faceunits/")),
+        refine=refine,
+        triangles=triangles.astype(np.int32),
+        eye=eye,
+        neutral=neutral,
+        azimuth_deg=azimuth.astype(np.float32),
+    )
+
+
+def _between(value: float, stops: dict[str, float]) -> dict[str, float]:
+    """Weights of the two neighbouring stops of a piecewise linear scale."""
+    names, places = list(stops), list(stops.values())
+    weights = {}
+    for i, name in enumerate(names):
+        one_hot = [1.0 if j == i else 0.0 for j in range(len(names))]
+        weight = float(np.interp(value, places, one_hot))
+        if weight > 0:
+            weights[name] = weight
+    return weights
+
+
+def macro_targets(*, origins: tuple[float, float, float], male: float, age: float, muscle: float, weight: float) -> dict[str, float]:
+    """MakeHuman's macro targets: shares of three origins, sex 0..1, age, muscle and weight 0..1."""
+    genders = {"female": 1 - male, "male": male}
+    muscles = _between(muscle, {"minmuscle": 0.0, "averagemuscle": 0.5, "maxmuscle": 1.0})
+    weights = _between(weight, {"minweight": 0.0, "averageweight": 0.5, "maxweight": 1.0})
+    targets: dict[str, float] = {}
+    for gender, by_gender in genders.items():
+        for stage, by_age in _between(age, AGES).items():
+            for origin, share in zip(("african", "asian", "caucasian"), origins, strict=True):
+                targets[f"macrodetails/{origin}-{gender}-{stage}"] = share * by_gender * by_age
+            for m, by_muscle in muscles.items():
+                for w, by_weight in weights.items():
+                    targets[f"macrodetails/universal-{gender}-{stage}-{m}-{w}"] = by_gender * by_age * by_muscle * by_weight
+    rows = load_model().rows  # a stage that moves nothing in the face (the average build) has no target
+    return {name: float(value) for name, value in targets.items() if value and name in rows}
+
+
+def _draw_sliders(rng: np.random.Generator, settings: FaceSettings) -> dict[str, float]:
+    model = load_model()
+    targets: dict[str, float] = {}
+    shared: dict[str, float] = {}
+    for name, negative, positive in model.sliders:
+        # left and right share a value and differ a little: faces are nearly symmetric
+        both = re.sub(r"/[lr]-", "/", name)
+        value = shared.setdefault(both, float(rng.normal(0, settings.slider_sigma)))
+        if both != name or name.startswith("asym/"):
+            value = (value if both != name else 0.0) + float(rng.normal(0, settings.asymmetry_sigma))
+        value = float(np.clip(value, -3 * settings.slider_sigma, 3 * settings.slider_sigma))
+        if value < 0 and negative:
+            targets[negative] = -value
+        elif value > 0:
+            targets[positive] = value
+    return targets
+
+
+def _draw_expression(rng: np.random.Generator, settings: FaceSettings) -> dict[str, float]:
+    if rng.random() >= settings.expressive_share:
+        return {}
+    model = load_model()
+    units = sorted({re.sub(r"(Left|Right)$", "", unit) for unit in model.units})
+    count = int(rng.integers(settings.expression_units[0], settings.expression_units[1] + 1))
+    targets = {}
+    for unit in rng.choice(units, size=count, replace=False):
+        strength = float(rng.beta(1.2, 2.5))
+        for side in ("", "Left", "Right"):
+            if f"{unit}{side}" in model.rows:
+                targets[f"{unit}{side}"] = float(np.clip(strength * (1 + rng.normal(0, 0.1)), 0, 1))
+    return targets
+
+
+def draw_face(rng: np.random.Generator, settings: FaceSettings | None = None) -> FaceParameters:
+    """A random face: identity, expression, pose and outline from the ranges of ``settings``."""
+    settings = settings or FaceSettings()
+    macro = macro_targets(
+        origins=tuple(rng.dirichlet((0.7, 0.7, 0.7))),
+        male=float(rng.beta(0.6, 0.6)),
+        age=float(rng.uniform(*settings.age)),
+        muscle=float(np.clip(rng.normal(0.5, 0.18), 0, 1)),
+        weight=float(np.clip(rng.normal(0.5, 0.22), 0, 1)),
+    )
+    sliders = _draw_sliders(rng, settings)
+    expression = _draw_expression(rng, settings)
+    angles = [float(np.clip(rng.normal(0, sigma), -limit, limit)) for sigma, limit in (settings.yaw_deg, settings.pitch_deg, settings.roll_deg)]
+    return FaceParameters(
+        {**macro, **sliders, **expression},
+        *angles,
+        azimuth_deg=float(rng.uniform(*settings.azimuth_deg)),
+        top_mm=float(rng.uniform(*settings.top_mm)),
+        jaw_slope=float(rng.uniform(*settings.jaw_slope)),
+    )
+
+
+def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> npt.NDArray[np.float64]:
+    """Rotation matrix (3, 3): roll about the view axis, then pitch (chin down positive), then yaw (to the image's right)."""
+    y, p, r = np.radians([yaw_deg, pitch_deg, roll_deg])
+    yaw = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    pitch = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    roll = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return yaw @ pitch @ roll
+
+
+def outline_distance_mm(parameters: FaceParameters) -> FloatArray:
+    """How far inside the outline each fine vertex lies on the neutral mesh, in about millimetres; float32 (V,).
+
+    The cheeks' azimuth, the hairline and the jaw line are joined by a soft minimum: a rounded outline.
+    """
+    model = load_model()
+    x, y, z = model.neutral.T
+    sides = (parameters.azimuth_deg - model.azimuth_deg) * MM_PER_DEGREE
+    top = parameters.top_mm - y - HAIRLINE_PER_MM * x**2
+    jaw = y - CHIN_MM - parameters.jaw_slope * (CHIN_Z_MM - z)
+    distances = np.stack([sides, top, jaw])
+    nearest = distances.min(axis=0)
+    return (nearest - ROUNDING_MM * np.log(np.exp((nearest - distances) / ROUNDING_MM).sum(axis=0))).astype(np.float32)
+
+
+def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
+    """The part of a mesh where ``inside`` (one value a vertex) is positive, cut exactly along its zero line.
+
+    Vertices keep their indices; those on the cut are appended.
+    """
+    positive = inside > 0
+    count = positive[mesh.triangles].sum(axis=1)
+    kept = [mesh.triangles[count == 3]]
+    vertices = [mesh.vertices_mm]
+    total = len(mesh.vertices_mm)
+    for number in (1, 2):
+        cut = mesh.triangles[count == number]
+        # Turn each triangle until its odd one out (the only vertex inside, or the only one outside) comes first.
+        odd = (positive[cut] == (number == 1)).argmax(axis=1)
+        lone, second, third = (cut[np.arange(len(cut)), (odd + k) % 3] for k in range(3))
+        ends = []
+        for other in (second, third):
+            share = inside[lone] / (inside[lone] - inside[other])
+            vertices.append(mesh.vertices_mm[lone] + share[:, None] * (mesh.vertices_mm[other] - mesh.vertices_mm[lone]))
+            ends.append(total + np.arange(len(cut)))
+            total += len(cut)
+        if number == 1:
+            kept.append(np.stack([lone, ends[0], ends[1]], axis=1))
+        else:
+            kept += [np.stack([ends[0], second, third], axis=1), np.stack([ends[0], third, ends[1]], axis=1)]
+    return Mesh(np.concatenate(vertices).astype(np.float32), np.concatenate(kept).astype(np.int32))
+
+
+def face_mesh(parameters: FaceParameters) -> Mesh:
+    """The mesh of a face: float32 vertices in millimetres around the middle of the face, int32 triangles.
+
+    Vertices and their order are the same for every face; triangles outside the outline and eyeballs behind
+    closed lids are left out.
+    """
+    model = load_model()
+    unknown = [name for name in parameters.targets if name not in model.rows]
+    if unknown:
+        from facedepth_kit.errors import KitError
+
+        raise KitError(f"face target: found {unknown[0]!r}, expected a name of face_model.npz such as {model.units[0]!r}")
+    rows = [model.rows[name] for name in parameters.targets]
+    weights = np.fromiter(parameters.targets.values(), np.float32, len(rows))
+    coarse = model.base + (weights @ model.deltas[rows]).reshape(-1, 3)
+    fine = model.refine @ coarse
+    triangles = model.triangles
+    closed = [eye for eye, unit in ((1, "faceunits/eyeBlinkRight"), (2, "faceunits/eyeBlinkLeft"))
+              if parameters.targets.get(unit, 0.0) > BLINK_WITHOUT_EYEBALL]  # fmt: skip
+    if closed:
+        triangles = triangles[~np.isin(model.eye, closed)]
+    clipped = clip_mesh(Mesh(fine, triangles), outline_distance_mm(parameters))
+    shown = np.zeros(len(clipped.vertices_mm), bool)
+    shown[clipped.triangles.ravel()] = True
+    face = clipped.vertices_mm[shown]
+    turned = (clipped.vertices_mm - (face.min(axis=0) + face.max(axis=0)) / 2) @ rotation(
+        parameters.yaw_deg, parameters.pitch_deg, parameters.roll_deg
+    ).T.astype(np.float32)
+    # Vertices outside the outline stay in the array so that indices hold, but must not count as part of the face.
+    turned[~shown] = turned[shown][0]
+    return Mesh(turned, clipped.triangles)
