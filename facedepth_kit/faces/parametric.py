@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,13 @@ from facedepth_kit.rendering import Mesh
 
 FloatArray = npt.NDArray[np.float32]
 
+Extent = Literal["face", "head"]
 AGES = {"child": 0.1875, "young": 0.5, "old": 1.0}  # MakeHuman's age scale, where its targets stand
 AXIS_Z_MM = 30.0  # the head's vertical axis on the neutral mesh, for the azimuth of the outline
 CHIN_MM, CHIN_Z_MM = 604.0, 140.0  # the outline's lowest line passes here on the neutral mesh
 HAIRLINE_PER_MM = 0.0035  # how fast the hairline falls off to the temples (1/mm)
 ROUNDING_MM = 7.0  # how softly the three lines of the outline meet
+FACE_AZIMUTH_DEG, FACE_TOP_MM, FACE_JAW_SLOPE = 82.0, 835.0, 0.3  # beyond any outline: left out before refining
 MM_PER_DEGREE = 1.5  # arc length of a degree of azimuth on the cheek
 BLINK_WITHOUT_EYEBALL = 0.6  # a lid closed further than this would be pierced by the eyeball
 
@@ -39,7 +42,8 @@ class FaceSettings:
     expression of ``expression_units`` action units. Angles are degrees: the spread of a normal
     distribution and its limit. ``azimuth_deg``, ``top_mm`` and ``jaw_slope`` bound the outline: how far the
     cheeks reach round the head, the height of the hairline on the neutral mesh, and the rise of the line
-    from the chin to the ears.
+    from the chin to the ears. ``head_share`` of the faces come as whole heads (ears, scalp, neck) for enhancers
+    that must serve camera images; the paper's ground truth has none.
     """
 
     slider_sigma: float = 0.24
@@ -53,6 +57,7 @@ class FaceSettings:
     azimuth_deg: tuple[float, float] = (52.0, 62.0)
     top_mm: tuple[float, float] = (782.0, 818.0)
     jaw_slope: tuple[float, float] = (0.40, 0.60)
+    head_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class FaceParameters:
     azimuth_deg: float = 58.0
     top_mm: float = 802.0
     jaw_slope: float = 0.5
+    extent: Extent = "face"
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,13 @@ class FaceModel:
     azimuth_deg: FloatArray
 
 
-@lru_cache(maxsize=2)
-def load_model(levels: int = 2) -> FaceModel:
-    """The face model refined ``levels`` times (2: about PRNet's number of triangles); cached."""
+def _azimuth_deg(vertices_mm: FloatArray) -> FloatArray:
+    return np.abs(np.degrees(np.arctan2(vertices_mm[:, 0], vertices_mm[:, 2] - AXIS_Z_MM)))
+
+
+@lru_cache(maxsize=4)
+def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
+    """The face model refined ``levels`` times (2: about PRNet's number of triangles), face only or whole head; cached."""
     from facedepth_kit.faces.subdivision import subdivision_matrix
 
     with resources.files("facedepth_kit.faces").joinpath("face_model.npz").open("rb") as file:
@@ -99,7 +109,12 @@ def load_model(levels: int = 2) -> FaceModel:
     unit = float(asset["millimetres"])
     base = asset["base"].astype(np.float32) * np.float32(unit)
     deltas = (asset["deltas"].astype(np.float32) * np.float32(unit)).reshape(len(asset["deltas"]), -1)
-    coarse = np.concatenate([asset["skin"], asset["eyes"]]).astype(np.int64)
+    skin = asset["skin"]
+    if extent == "face":
+        x, y, z = base.T
+        near = (_azimuth_deg(base) < FACE_AZIMUTH_DEG) & (y < FACE_TOP_MM) & (y > CHIN_MM - 8 + FACE_JAW_SLOPE * (CHIN_Z_MM - z))
+        skin = skin[(near[skin] | (skin < 0)).all(axis=1)]
+    coarse = np.concatenate([skin, asset["eyes"]]).astype(np.int64)
     refine, quads = subdivision_matrix(coarse, len(base), levels)
     triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     eyeball = np.unique(asset["eyes"])
@@ -108,7 +123,6 @@ def load_model(levels: int = 2) -> FaceModel:
     side = np.where(neutral[:, 0] < 0, 1, 2)
     eye = np.where(fine_eye, side, 0)[triangles[:, 0]].astype(np.int8)
 
-    azimuth = np.abs(np.degrees(np.arctan2(neutral[:, 0], neutral[:, 2] - AXIS_Z_MM)))
     names = [str(n) for n in asset["names"]]
     return FaceModel(
         base=base,
@@ -120,7 +134,7 @@ def load_model(levels: int = 2) -> FaceModel:
         triangles=triangles.astype(np.int32),
         eye=eye,
         neutral=neutral,
-        azimuth_deg=azimuth.astype(np.float32),
+        azimuth_deg=_azimuth_deg(neutral),
     )
 
 
@@ -205,6 +219,7 @@ def draw_face(rng: np.random.Generator, settings: FaceSettings | None = None) ->
         azimuth_deg=float(rng.uniform(*settings.azimuth_deg)),
         top_mm=float(rng.uniform(*settings.top_mm)),
         jaw_slope=float(rng.uniform(*settings.jaw_slope)),
+        extent="head" if rng.random() < settings.head_share else "face",
     )
 
 
@@ -266,7 +281,7 @@ def face_mesh(parameters: FaceParameters) -> Mesh:
     Vertices and their order are the same for every face; triangles outside the outline and eyeballs behind
     closed lids are left out.
     """
-    model = load_model()
+    model = load_model(extent=parameters.extent)
     unknown = [name for name in parameters.targets if name not in model.rows]
     if unknown:
         from facedepth_kit.errors import KitError
@@ -281,7 +296,9 @@ def face_mesh(parameters: FaceParameters) -> Mesh:
               if parameters.targets.get(unit, 0.0) > BLINK_WITHOUT_EYEBALL]  # fmt: skip
     if closed:
         triangles = triangles[~np.isin(model.eye, closed)]
-    clipped = clip_mesh(Mesh(fine, triangles), outline_distance_mm(parameters))
+    clipped = Mesh(fine, triangles)
+    if parameters.extent == "face":
+        clipped = clip_mesh(clipped, outline_distance_mm(parameters))
     shown = np.zeros(len(clipped.vertices_mm), bool)
     shown[clipped.triangles.ravel()] = True
     face = clipped.vertices_mm[shown]
