@@ -1,0 +1,66 @@
+# The kit's commands. Each sets itself up: a .venv with the pinned packages of requirements.lock, made once.
+#
+#   make figures                  every notebook, every table and figure (PROFILE=smoke|laptop|paper)
+#   make test                     ruff, mypy and the tests
+#   make lab                      JupyterLab on the notebooks
+#   make bench                    the benchmarks
+#   make doctor                   what is installed, found and missing
+#   make notebooks                notebooks/*.ipynb from notebooks/src/*.py
+#   make lock                     requirements.lock from environment.yml (UPGRADE=1 for newer versions)
+#
+# PYTHON=/path/to/python chooses the interpreter that .venv is made from (3.11 to 3.13).
+
+PROFILE ?= laptop
+PYTHON ?=
+ARGS ?=
+# Relative, so that a clone may lie under any path, blanks included.
+VENV_PYTHON := .venv/bin/python
+READY := .venv/ready
+
+.PHONY: help setup figures test lint lab bench doctor notebooks check-notebooks lock clean distclean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+figures: $(READY)
+	@$(VENV_PYTHON) -m facedepth_kit.cli figures --profile "$(PROFILE)" $(ARGS)
+
+test: lint
+	@$(VENV_PYTHON) -m pytest tests $(ARGS)
+
+lint: $(READY)
+	@$(VENV_PYTHON) -m ruff check
+	@$(VENV_PYTHON) -m mypy
+
+lab: $(READY)
+	@$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+
+bench: $(READY)
+	@$(VENV_PYTHON) -m pytest tests/benchmarks -o python_files='bench_*.py' -s $(ARGS)
+
+doctor: $(READY)
+	@$(VENV_PYTHON) -m facedepth_kit.cli doctor
+
+notebooks: $(READY)
+	@$(VENV_PYTHON) -m facedepth_kit.cli notebooks
+
+check-notebooks: $(READY)
+	@$(VENV_PYTHON) -m facedepth_kit.cli notebooks --check
+
+lock: $(READY)
+	@$(VENV_PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)
+
+setup: $(READY)
+
+# The mark holds the place it was made for: a clone that was moved, or whose Python is gone, is set up again.
+ifneq ($(shell $(VENV_PYTHON) -c '' 2>/dev/null && [ "$$(cat $(READY))" = "$$(pwd -P)" ] && echo yes),yes)
+.PHONY: $(READY)
+endif
+$(READY): requirements.lock pyproject.toml
+	@sh tools/setup.sh "$(PYTHON)"
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean
+	rm -rf .venv facedepth_kit.egg-info
