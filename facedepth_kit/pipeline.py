@@ -107,6 +107,8 @@ def notebook_text(source: Path) -> str:
     import nbformat
 
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    # JupyterLab's jupytext notes its own version there.
+    notebook.metadata.get("jupytext", {}).pop("text_representation", None)
     for index, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem.split('_')[0]}-{index:02d}"
     return str(nbformat.writes(notebook)) + "\n"
@@ -265,7 +267,12 @@ def _task(notebook: Notebook, state: _State) -> Callable[[], dict[str, Any]]:
 
 
 def _dependencies(notebook: Notebook, profile: Profile) -> list[Path]:
-    files = {notebook.source, *used_files(notebook.source)}
+    if not notebook.source.is_file():
+        return []
+    files = {notebook.source}
+    # A slip of the pen in a module or notebook is reported when the notebook runs, with its cell.
+    with contextlib.suppress(SyntaxError, UnicodeDecodeError):
+        files.update(used_files(notebook.source))
     # Data that modules carry beside them (the face model, the published numbers, calibrated settings).
     for folder in {file.parent for file in files if file.is_relative_to(ROOT)}:
         files.update(path for path in folder.iterdir() if path.suffix in (".json", ".npz", ".yaml", ".csv"))
@@ -380,12 +387,22 @@ def _put_in_place(notebook: Notebook, profile: Profile, staging: Path) -> None:
             shutil.copyfile(made[name], temporary)
 
 
+# What libraries write past Python (TensorFlow's greetings) goes to a log, not between the lines of the report.
+_LAUNCHER = """
+import os, sys
+os.dup2(os.open(os.environ["FACEDEPTH_KERNEL_LOG"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+sys.path.pop(0)
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
+
+
 @contextlib.contextmanager
 def _kernel_environment(staging: Path, profile: Profile) -> Iterator[None]:
     """A kernel of this very Python, without a screen and without the user's IPython start-up files."""
     kernel = staging / "jupyter" / "kernels" / KERNEL
     kernel.mkdir(parents=True)
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.log_level=40"]
+    argv = [sys.executable, "-c", _LAUNCHER, "-f", "{connection_file}", "--IPKernelApp.log_level=40"]
     specification = {"argv": argv, "display_name": "Face depth kit", "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(specification), encoding="utf-8")
     path = [str(staging / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
@@ -394,6 +411,7 @@ def _kernel_environment(staging: Path, profile: Profile) -> Iterator[None]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "IPYTHONDIR": str(staging / "ipython"),
         "FACEDEPTH_PROFILE": profile.name,
+        "FACEDEPTH_KERNEL_LOG": str(staging.parents[1] / "notebooks" / f"{staging.name.rsplit('-', 1)[0]}.log"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }

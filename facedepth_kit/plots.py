@@ -145,6 +145,12 @@ def picture_grid(
     return figure
 
 
+def strip(pictures: Mapping[str, Picture], *, size: float = 1.9) -> Figure:
+    """One row of titled pictures: depth images (uint16) colourised, masks and finished pictures as they are."""
+    shown = [colourize(picture) if picture.dtype == np.uint16 else picture for picture in pictures.values()]  # type: ignore[arg-type]
+    return picture_grid([shown], [list(pictures)], size=size, title_size=9)
+
+
 def degradation_process(stages: Mapping[str, Picture]) -> Figure:
     """Figure 5: the degradation stage by stage.
 

@@ -55,7 +55,7 @@ PROFILES = {
             training_ground_truths=160,
             chunk_ground_truths=80,
             validation_pairs=32,
-            epochs=2,
+            epochs=4,
             evaluation_batch=16,
             cell_seconds=3_600,
         ),

@@ -154,3 +154,14 @@ def order_kept(measured: Measured, names: list[str], metric: str = "mean") -> Ve
     claim = Claim("IV", "rows without learning", f"order of {metric}", order, "ranking")
     found = " < ".join(sorted(names, key=lambda name: float(measured[name][metric])))
     return Verdict(claim, found, not wrong, f"swapped: {'; '.join(wrong)}" if wrong else "published order")
+
+
+def share_of_best(measured: Measured, name: str, rivals: list[str], metric: str = "mean") -> Verdict:
+    """A row's error as a share of the best rival's, held against the same share in the paper: at most that, and it holds."""
+    published = rows("IV")
+
+    def share(values: Measured) -> float:
+        return float(values[name][metric]) / min(float(values[rival][metric]) for rival in rivals if rival in values)
+
+    claim = Claim("IV", name, f"{metric} / best of {len(rivals)} rivals", round(share(published), 4), "ranking")
+    return Verdict(claim, round(share(measured), 4), share(measured) <= share(published), "at most the paper's share is asked")

@@ -52,16 +52,19 @@ class Workspace:
 
     def save_figure(self, figure: Figure, name: str, caption: str, *, width: int = 900) -> Image:
         """Write a figure as PNG ``name`` and return the picture as written, ``caption`` below it saying what it is."""
+        from textwrap import fill
+
+        text = fill(caption, int(figure.get_size_inches()[0] * 15))
+        figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=8, color="0.35")
+        with write_atomically(self.figures / name, overwrite=True) as temporary:
+            temporary.write_bytes(_png(figure))
+        return self.show(figure, width=width)
+
+    def show(self, figure: Figure, *, width: int = 900) -> Image:
+        """A figure as a picture in the notebook, not kept."""
         from IPython.display import Image
 
-        figure.text(0.5, 0.0, caption, ha="center", va="top", fontsize=8, color="0.35", wrap=True)
-        path = self.figures / name
-        with write_atomically(path, overwrite=True) as temporary:
-            # No date and no version in the file: the same picture gives the same bytes.
-            figure.savefig(
-                temporary, format="png", dpi=150, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None}
-            )
-        return Image(data=path.read_bytes(), width=width)
+        return Image(data=_png(figure), width=min(width, int(figure.get_size_inches()[0] * 110)))
 
     def save_table(self, name: str, rows: Sequence[Row], caption: str, *, digits: int = 4) -> Markdown:
         """Write rows as ``name``.csv and ``name``.md (with ``caption``), and return them to be shown."""
@@ -87,24 +90,31 @@ class Workspace:
         with write_atomically(self.results / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
+    def kept_folder(self, purpose: str, key: str, modules: Sequence[str]) -> Path:
+        """A folder in ``build/<profile>/kept`` for long work that may be finished later, such as pairs or a training.
+
+        Its name holds ``key`` and the code of ``modules``, so what lies in it is never stale; older ones are removed.
+        """
+        parent = results_dir(self.profile.name) / "kept"
+        digest = hashlib.sha256(f"{key} {code_digest(modules)}".encode()).hexdigest()[:12]
+        path = parent / f"{purpose}-{digest}"
+        for stale in parent.glob(f"{purpose}-*"):
+            if stale != path:
+                shutil.rmtree(stale, ignore_errors=True)
+        return path
+
     def pairs(self, purpose: str, count: int, settings: SynthesisSettings | None = None) -> PairStore:
         """A pair store of ``count`` ground truths for ``purpose``, synthesised (or finished, after a kill) if need be.
 
-        It lies in ``build/<profile>/pairs`` under a name that holds count, settings, seed and the code that makes
-        pairs, so it is never stale, and every notebook that asks for the same pairs gets the same store.
+        Every notebook of a profile that asks for the same pairs gets the same store.
         """
         from facedepth_kit.pairs import SynthesisSettings, synthesize
         from facedepth_kit.settings import settings_hash
 
         settings = settings or SynthesisSettings()
         seed = zlib.crc32(f"{self.seed} {purpose}".encode())
-        key = f"{count} {settings_hash(settings)} {seed} {code_digest(['facedepth_kit.pairs'])}"
-        folder = results_dir(self.profile.name) / "pairs"
-        path = folder / f"{purpose}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-        for stale in folder.glob(f"{purpose}-*"):
-            if stale != path:
-                shutil.rmtree(stale, ignore_errors=True)
-        return synthesize(path, count, seed=seed, settings=settings, progress=False)
+        folder = self.kept_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs"])
+        return synthesize(folder, count, seed=seed, settings=settings, progress=False)
 
     def _repr_markdown_(self) -> str:
         sizes = [{"what": key.replace("_", " "), "here": value} for key, value in asdict(self.profile).items()]
@@ -146,6 +156,15 @@ def markdown_table(rows: Sequence[Row], *, digits: int = 4) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [columns, ["---"] * len(columns), *([_cell(row.get(key, ""), digits) for key in columns] for row in rows)]
     return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _png(figure: Figure) -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    # No date and no version in the file: the same picture gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _cell(value: Any, digits: int) -> str:

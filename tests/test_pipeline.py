@@ -115,6 +115,17 @@ def test_outputs_must_be_the_listed_ones(kit: Path) -> None:
     assert not (kit / "figures/smoke/other.txt").exists()
 
 
+def test_missing_and_broken_sources_do_not_stop_the_others(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(kit, "00_first", HEAD + "# %%\nfor in")
+    others = (Notebook("00_first"), Notebook("02_missing"), Notebook("01_second", outputs=("second.txt",)))
+    monkeypatch.setattr(pipeline, "NOTEBOOKS", others)
+    lines: list[str] = []
+    assert run("smoke", report=lines.append) == 1
+    assert "00_first: cell 3 (for in): SyntaxError" in lines[0]
+    assert "02_missing: found no 02_missing.py" in lines[1]
+    assert (kit / "figures/smoke/second.txt").exists()
+
+
 def test_dead_kernel_is_one_line(kit: Path) -> None:
     write(kit, "00_first", HEAD + "# %%\nimport os\nos._exit(3)\n")
     lines: list[str] = []

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from facedepth_kit.errors import KitError
-from facedepth_kit.published import Verdict, claims, order_kept, rows, verdicts
+from facedepth_kit.published import Verdict, claims, order_kept, rows, share_of_best, verdicts
 
 
 def find(found: list[Verdict], row: str, metric: str) -> Verdict:
@@ -84,3 +84,12 @@ def test_not_comparable_is_kept_with_its_reason() -> None:
 
 def test_published_file_is_plain_json() -> None:
     json.dumps(rows("IV"))
+
+
+def test_share_of_the_best_rival() -> None:
+    rivals = ["Sp-HfU", "None"]
+    measured = {"DL-Delta-1": {"mean": 0.01}, "Sp-HfU": {"mean": 0.02}, "None": {"mean": 0.3}}
+    verdict = share_of_best(measured, "DL-Delta-1", rivals)
+    assert verdict.claim.value == pytest.approx(0.0238 / 0.0448, abs=1e-4)
+    assert verdict.measured == 0.5 and verdict.holds is True
+    assert share_of_best({**measured, "DL-Delta-1": {"mean": 0.011}}, "DL-Delta-1", rivals).holds is False
