@@ -32,12 +32,12 @@ class DegradationSettings:
     of the image's span) and ``background_blur_px`` belong to the blurred hole background, our choice.
     """
 
-    outline_holes: tuple[int, int] = (50, 84)
-    outline_hole_px: tuple[float, float] = (4.0, 48.0)
-    random_holes: tuple[int, int] = (64, 106)
-    random_hole_px: tuple[float, float] = (2.0, 46.0)
+    outline_holes: tuple[int, int] = (74, 90)
+    outline_hole_px: tuple[float, float] = (4.0, 18.0)
+    random_holes: tuple[int, int] = (52, 62)
+    random_hole_px: tuple[float, float] = (1.0, 34.0)
     noise_mm: float = 15.0
-    blur_px: tuple[int, int] = (5, 9)
+    blur_px: tuple[int, int] = (3, 23)
     background: tuple[float, float] = (0.0, 1.0)
     background_blur_px: tuple[int, int] = (5, 25)
 
@@ -64,8 +64,10 @@ def detect_outline(ground_truth: DepthImage) -> npt.NDArray[np.int32]:
 def _triangles_at(centres: FloatArray, size_px: tuple[float, float], rng: np.random.Generator) -> FloatArray:
     """Triangles (n, 3, 2) of random size, orientation and proportion around ``centres`` (n, 2)."""
     count = len(centres)
-    radius = rng.uniform(*size_px, count) / 2
-    angle = rng.uniform(0, 2 * np.pi, count)[:, None] + np.arange(3) * (2 * np.pi / 3) + rng.uniform(-0.6, 0.6, (count, 3))
+    low, high = size_px
+    # The root spreads the holes' areas evenly; an even draw of diameters would make nearly all of them small.
+    radius = (low + (high - low) * np.sqrt(rng.random(count))) / 2
+    angle = rng.uniform(0, 2 * np.pi, count)[:, None] + np.arange(3) * (2 * np.pi / 3) + rng.uniform(-0.8, 0.8, (count, 3))
     return (centres[:, None] + radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)).astype(np.float32)
 
 

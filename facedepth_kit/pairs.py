@@ -45,7 +45,7 @@ class SynthesisSettings:
 
     faces: FaceSettings = field(default_factory=FaceSettings)
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
-    fill: tuple[float, float] = (0.72, 0.94)
+    fill: tuple[float, float] = (0.82, 0.98)
     offset: float = 0.6
     distance_mm: float = 500.0
     span: Literal["own", "camera", "mixed"] = "own"

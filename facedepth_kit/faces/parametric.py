@@ -51,10 +51,10 @@ class FaceSettings:
     age: tuple[float, float] = (0.3, 0.95)
     expressive_share: float = 0.65
     expression_units: tuple[int, int] = (2, 8)
-    yaw_deg: tuple[float, float] = (16.0, 55.0)
-    pitch_deg: tuple[float, float] = (9.0, 28.0)
+    yaw_deg: tuple[float, float] = (19.0, 60.0)
+    pitch_deg: tuple[float, float] = (10.0, 30.0)
     roll_deg: tuple[float, float] = (6.0, 25.0)
-    azimuth_deg: tuple[float, float] = (52.0, 62.0)
+    azimuth_deg: tuple[float, float] = (61.0, 68.0)
     top_mm: tuple[float, float] = (782.0, 818.0)
     jaw_slope: tuple[float, float] = (0.40, 0.60)
     head_share: float = 0.0
@@ -68,7 +68,7 @@ class FaceParameters:
     yaw_deg: float = 0.0
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
-    azimuth_deg: float = 58.0
+    azimuth_deg: float = 64.0
     top_mm: float = 802.0
     jaw_slope: float = 0.5
     extent: Extent = "face"
