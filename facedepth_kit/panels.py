@@ -50,7 +50,13 @@ def degradation_panel(
 
     start = settings or DegradationSettings()
     sliders = {name: _slider(name, label, low, high, getattr(start, name)) for name, label, low, high in SLIDERS}
-    helper = widgets.Dropdown(options=["keep", "random", "blurred"], value="keep", description="hole values", style=_WIDE, layout={"width": "95%"})
+    helper = widgets.Dropdown(
+        options=["keep", "random", "blurred"],
+        value="keep",
+        description="hole values",
+        style=_WIDE,
+        layout={"width": "95%"},
+    )
     number = widgets.IntSlider(value=seed, min=0, max=99, description="seed", style=_WIDE, layout={"width": "95%"})
     reset = widgets.Button(description="Back to the calibrated values", layout={"width": "95%"})
     picture = widgets.Image(format="png", width=512, height=512)
@@ -65,7 +71,9 @@ def degradation_panel(
         picture.value = panel_picture(ground_truth, degraded)
         face = ground_truth != HOLE
         share = float(np.mean(degraded[face] == HOLE))
-        numbers.value = f"holes in the face: <b>{share:.1%}</b>, face RMSE: <b>{face_rmse(degraded, ground_truth):.4f}</b>"
+        numbers.value = (
+            f"holes in the face: <b>{share:.1%}</b>, face RMSE: <b>{face_rmse(degraded, ground_truth):.4f}</b>"
+        )
 
     def back(_: Any) -> None:
         for name, slider in sliders.items():

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ PACKAGES = (
 class Notebook:
     """One notebook and what it makes.
 
-    ``outputs`` go to ``figures/<profile>/``, ``results`` to ``build/<profile>/results/`` (untracked). ``needs``: outputs
-    or results of earlier notebooks. ``weights`` and ``own_data``: whether the files in the weights folder, or the
+    ``outputs`` go to ``figures/<profile>/``, ``results`` to ``build/<profile>/results/`` (untracked). ``needs``:
+    outputs or results of earlier ones. ``weights`` and ``own_data``: whether the files in the weights folder, or the
     user's recordings in the data folder, are inputs.
     """
 
@@ -78,7 +79,9 @@ NOTEBOOKS = (
     Notebook("01_ground_truth_synthesis", outputs=("figure_03.png", "figure_04.png")),
     Notebook("02_degradation", outputs=("figure_05.png",)),
     Notebook("03_networks", outputs=(*_table("table_3"), "figure_07.png")),
-    Notebook("04_training", outputs=(*_table("training", "weights"), "figure_06.png", "training_curve.png"), weights=True),
+    Notebook(
+        "04_training", outputs=(*_table("training", "weights"), "figure_06.png", "training_curve.png"), weights=True
+    ),
     Notebook("05_filters", outputs=(*_table("table_2"), "filters.png")),
     Notebook(
         "06_synthetic_evaluation",
@@ -87,7 +90,9 @@ NOTEBOOKS = (
         needs=("table_2.csv", "table_3.csv"),
         weights=True,
     ),
-    Notebook("07_synthetic_samples", outputs=("figure_13.png", "figure_14.png"), needs=("table_4.csv",), weights=True),
+    Notebook(
+        "07_synthetic_samples", outputs=("figure_13.png", "figure_14.png"), needs=("table_4_errors.csv",), weights=True
+    ),
     Notebook("08_your_recordings", outputs=(*_table("recordings"), "recordings.png"), weights=True, own_data=True),
     Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
 )
@@ -246,17 +251,18 @@ def _loader(state: _State) -> Any:
 
 
 def _task(notebook: Notebook, state: _State) -> Callable[[], dict[str, Any]]:
-    profile, seed = state.profile, state.seed
+    profile = state.profile
+    inputs: dict[str, Any] = {"profile": asdict(profile), "seed": state.seed, "versions": _versions()}
+    if notebook.own_data:
+        inputs["data"] = _listing(data_dir())
+    dependencies = [str(path) for path in _dependencies(notebook, profile)]
 
     def create() -> dict[str, Any]:
         from doit.tools import config_changed
 
-        inputs: dict[str, Any] = {"profile": asdict(profile), "seed": seed, "versions": _versions()}
-        if notebook.own_data:
-            inputs["data"] = _listing(data_dir())
         return {
             "basename": notebook.name,
-            "file_dep": [str(path) for path in _dependencies(notebook, profile)],
+            "file_dep": dependencies,
             "targets": [str(path) for path in _targets(notebook, profile).values()],
             "actions": [(_action, [notebook, state])],
             "uptodate": [config_changed(inputs)],
@@ -302,8 +308,8 @@ def _action(notebook: Notebook, state: _State) -> object:
 
     try:
         execute(notebook, state.profile, state.seed)
-    except KitError as error:
-        state.message = str(error)
+    except (KitError, OSError) as error:
+        state.message = " ".join(str(error).split())
         return TaskFailed(state.message)
     state.done.append(notebook.name)
     return True
@@ -380,7 +386,9 @@ def _put_in_place(notebook: Notebook, profile: Profile, staging: Path) -> None:
     targets = _targets(notebook, profile)
     if made.keys() != targets.keys():
         missing, more = sorted(targets.keys() - made.keys()), sorted(made.keys() - targets.keys())
-        raise KitError(f"{notebook.name}: missing {missing or 'none'}, made {more or 'nothing'} that pipeline.py does not list")
+        raise KitError(
+            f"{notebook.name}: missing {missing or 'none'}, made {more or 'nothing'} that pipeline.py does not list"
+        )
     for name, target in targets.items():
         # figures/ may be on another disk than build/: copy, then rename where it will stay.
         with write_atomically(target, overwrite=True) as temporary:
@@ -461,7 +469,10 @@ def _lock(file: Any) -> bool:
 def write_manifest(profile: Profile, seed: int) -> Path:
     """Write ``figures/<profile>/manifest.json``: what made the files beside it. All but commit and seconds repeats."""
     folder = figures_dir(profile.name)
-    records = {notebook.name: _read_json(results_dir(profile.name) / "records" / f"{notebook.name}.json") for notebook in NOTEBOOKS}
+    records = {
+        notebook.name: _read_json(results_dir(profile.name) / "records" / f"{notebook.name}.json")
+        for notebook in NOTEBOOKS
+    }
     outputs = sorted(name for notebook in NOTEBOOKS for name in notebook.outputs if (folder / name).is_file())
     machine = _read_json(results_dir(profile.name) / "results" / "machine.json")
     content = {
@@ -488,6 +499,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+@cache
 def _versions() -> dict[str, str]:
     from importlib import metadata
 

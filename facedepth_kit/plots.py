@@ -124,7 +124,10 @@ def picture_grid(
     """Rows of pictures with a title over each; None leaves an empty frame with its title inside."""
     columns = max(len(row) for row in pictures)
     gap, head, left = 0.08, 0.08 + 0.0175 * title_size, 0.28 if row_labels else 0.05
-    lines = [max((title.count("\n") + 1 for title in row if title), default=0) for row in titles]
+    lines = [
+        max((name.count("\n") + 1 for image, name in zip(*row, strict=True) if name and image is not None), default=0)
+        for row in zip(pictures, titles, strict=True)
+    ]
     heights = [size + 0.03 + head * line for line in lines]
     figure = _figure(left + columns * (size + gap), sum(heights) + 0.06)
     top = sum(heights) + 0.03
@@ -140,14 +143,16 @@ def picture_grid(
             else:
                 _show(axes, image, name, size=title_size)
         if row_labels:
-            _canvas(figure).text(0.12, y + size / 2, row_labels[row], rotation=90, va="center", ha="center", fontsize=8, color=QUIET)
+            _canvas(figure).text(
+                0.12, y + size / 2, row_labels[row], rotation=90, va="center", ha="center", fontsize=8, color=QUIET
+            )
         top = y
     return figure
 
 
 def strip(pictures: Mapping[str, Picture], *, size: float = 1.9) -> Figure:
     """One row of titled pictures: depth images (uint16) colourised, masks and finished pictures as they are."""
-    shown = [colourize(picture) if picture.dtype == np.uint16 else picture for picture in pictures.values()]  # type: ignore[arg-type]
+    shown = [colourize(picture) if picture.dtype == np.uint16 else picture for picture in pictures.values()]
     return picture_grid([shown], [list(pictures)], size=size, title_size=9)
 
 
@@ -174,13 +179,18 @@ def degradation_process(stages: Mapping[str, Picture]) -> Figure:
     }
     for name, (column, y, title) in spots.items():
         picture = stages[name]
-        shown = colourize(picture) if picture.dtype == np.uint16 else picture  # type: ignore[arg-type]
+        shown = colourize(picture) if picture.dtype == np.uint16 else picture
         if name == "outline":
             shown = _thick(picture)
         _show(_place(figure, left + column * step, y, size, size), shown, title)
-    heads = {"1. Input": (0.0, 0.05), "2. Intermediate": (1.5, 4.32), "3. Output": (5.0, 0.05), "4. Training only": (6.0, 4.32)}
-    for text, (column, y) in heads.items():
-        canvas.text(left + column * step + size / 2, y, text, fontsize=10, color=QUIET, weight="bold", ha="center")
+    heads = {
+        "1. Input": (0.0, 0.05),
+        "2. Intermediate": (1.5, 4.32),
+        "3. Output": (5.0, 0.05),
+        "4. Training only": (6.0, 4.32),
+    }
+    for text, (place, y) in heads.items():
+        canvas.text(left + place * step + size / 2, y, text, fontsize=10, color=QUIET, weight="bold", ha="center")
 
     def across(column: int, y: float, until: int | None = None) -> None:
         end = left + (column + 1 if until is None else until) * step
@@ -188,7 +198,9 @@ def degradation_process(stages: Mapping[str, Picture]) -> Figure:
 
     for column in (0, 2):
         across(column, upper)
-    canvas.text(left + 2 * step - (step - size) / 2, upper + size / 2, "+", fontsize=16, color=QUIET, ha="center", va="center")
+    canvas.text(
+        left + 2 * step - (step - size) / 2, upper + size / 2, "+", fontsize=16, color=QUIET, ha="center", va="center"
+    )
     across(0, lower, until=3)
     for column in (3, 4, 5):
         across(column, lower)
@@ -264,7 +276,9 @@ def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
         # Heights follow the resolution by its logarithm: true to scale, 2x2 would be a dot beside 256x256.
         height = 0.12 + 0.055 * np.log2(float(layer["size"]))
         width = 0.62 * step * (0.45 + 0.55 * np.log2(1 + float(layer["channels"])) / np.log2(257.0))
-        axes.add_patch(Rectangle((x, middle - height / 2), width, height, fc=colours.get(layer["kind"], "#ffffff"), ec=INK, lw=0.5))
+        axes.add_patch(
+            Rectangle((x, middle - height / 2), width, height, fc=colours.get(layer["kind"], "#ffffff"), ec=INK, lw=0.5)
+        )
         column.append((x, width, middle, height, layer))
         x += step
     for before, after in itertools.pairwise(column):
@@ -275,14 +289,33 @@ def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
         if layer["kind"] == "Concatenate" and skips:
             start = skips.pop()
             y = start[2] + start[3] / 2 + 0.05
-            axes.plot([start[0] + start[1] / 2] * 2 + [left + width / 2] * 2, [start[2] + start[3] / 2, y, y, middle + height / 2], color=LINE, lw=0.9, ls=(0, (3, 2)))
+            axes.plot(
+                [start[0] + start[1] / 2] * 2 + [left + width / 2] * 2,
+                [start[2] + start[3] / 2, y, y, middle + height / 2],
+                color=LINE,
+                lw=0.9,
+                ls=(0, (3, 2)),
+            )
         changes = index == 0 or layer["channels"] != column[index - 1][4]["channels"] or layer["kind"] == "Concatenate"
         if changes:
-            axes.text(left + width / 2, middle - height / 2 - 0.05, str(layer["channels"]), ha="center", va="top", fontsize=6, color=INK)
+            axes.text(
+                left + width / 2,
+                middle - height / 2 - 0.05,
+                str(layer["channels"]),
+                ha="center",
+                va="top",
+                fontsize=6,
+                color=INK,
+            )
     for level, size in enumerate(levels):
         axes.text(0.1, 4.75 - level * 0.52, f"{size}²", fontsize=7, color=QUIET, va="center", ha="left")
     kernel = max(int(layer["kernel"]) for layer in layers)
-    names = {"Conv2D": f"convolution {kernel}x{kernel}, ReLU", "MaxPooling2D": "max pooling 2", "UpSampling2D": "upsampling 2", "Concatenate": "concatenation with the skip"}
+    names = {
+        "Conv2D": f"convolution {kernel}x{kernel}, ReLU",
+        "MaxPooling2D": "max pooling 2",
+        "UpSampling2D": "upsampling 2",
+        "Concatenate": "concatenation with the skip",
+    }
     for index, (kind, name) in enumerate(names.items()):
         axes.add_patch(Rectangle((0.6 + index * 2.7, 0.12), 0.2, 0.16, fc=colours[kind], ec=INK, lw=0.5))
         axes.text(0.88 + index * 2.7, 0.2, name, fontsize=8, color=INK, va="center")
@@ -312,7 +345,9 @@ def error_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
         colours = [KIT_ONLY if flag else colour for flag in ours_only]
         axes.bar(places + shift, np.nan_to_num(heights), 0.38, color=colours)
         have = np.isfinite(heights) & np.isfinite(spread)
-        axes.errorbar((places + shift)[have], heights[have], spread[have], fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+        axes.errorbar(
+            (places + shift)[have], heights[have], spread[have], fmt="none", ecolor=INK, elinewidth=0.9, capsize=2
+        )
     for place, row in enumerate(order):
         if not np.isfinite(row["mean"]):
             axes.text(place - 0.2, 0.004, "not run", rotation=90, fontsize=7, color=QUIET, ha="center", va="bottom")
@@ -322,7 +357,9 @@ def error_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.grid(axis="y", color="#e5e8ec", lw=0.6)
     axes.set_axisbelow(True)
     keys = ((OURS, "this run"), (KIT_ONLY, "this run, the kit's own rows"), (THEIRS, "published"))
-    axes.legend(handles=[Patch(fc=colour, label=label) for colour, label in keys], frameon=False, loc="upper left", fontsize=9)
+    axes.legend(
+        handles=[Patch(fc=colour, label=label) for colour, label in keys], frameon=False, loc="upper left", fontsize=9
+    )
     _quiet(axes)
     return figure
 
@@ -337,7 +374,17 @@ def paired_bars(rows: Sequence[Mapping[str, Any]], label: str) -> Figure:
         ("mean", "std", OURS, 0.2, label),
     ):
         heights, spread = [row[mean] for row in rows], [row[std] for row in rows]
-        axes.bar(places + shift, heights, 0.38, yerr=spread, color=colour, label=name, ecolor=INK, capsize=2, error_kw={"elinewidth": 0.9})
+        axes.bar(
+            places + shift,
+            heights,
+            0.38,
+            yerr=spread,
+            color=colour,
+            label=name,
+            ecolor=INK,
+            capsize=2,
+            error_kw={"elinewidth": 0.9},
+        )
     axes.set_xticks(places, [row["enhancer"] for row in rows], fontsize=9)
     axes.set_ylabel("face RMSE (depth 0..1)")
     axes.grid(axis="y", color="#e5e8ec", lw=0.6)
@@ -348,23 +395,31 @@ def paired_bars(rows: Sequence[Mapping[str, Any]], label: str) -> Figure:
 
 
 def sample_grid(
-    ground_truth: DepthImage, degraded: DepthImage, enhanced: Mapping[str, DepthImage | None], rows: Sequence[Sequence[str]]
+    ground_truth: DepthImage,
+    degraded: DepthImage,
+    enhanced: Mapping[str, DepthImage | None],
+    rows: Sequence[Sequence[str]],
+    errors: Mapping[str, float] | None = None,
 ) -> Figure:
-    """Figures 13 and 14: ground truth, degraded and hand-crafted output on top, learned (and ours) below.
+    """Figures 13 and 14: ground truth, degraded and hand-crafted output on top, learned and ours below.
 
     ``rows`` gives the labels of each row; "Ground Truth" and "Degraded" are the images themselves, the rest are looked
-    up in ``enhanced``, where None means "no weights". As in the paper, all but the degraded image are masked by the
-    ground truth's face for clarity.
+    up in ``enhanced``, where a missing one means "no weights". As in the paper, the face area is masked by the ground
+    truth for clarity. ``errors``: numbers to print beside the labels.
     """
     face = ground_truth != HOLE
     pictures: list[list[Picture | None]] = []
+    titles: list[list[str]] = []
     for row in rows:
-        line: list[Picture | None] = []
-        for name in row:
-            depth = {"Ground Truth": ground_truth, "Degraded": degraded}.get(name, enhanced.get(name))
-            line.append(None if depth is None else colourize(np.where(face, depth, HOLE)))
-        pictures.append(line)
-    titles = [[name if image is not None else f"{name}\nno weights" for name, image in zip(row, line, strict=True)] for row, line in zip(rows, pictures, strict=True)]
+        depths = [{"Ground Truth": ground_truth, "Degraded": degraded}.get(name, enhanced.get(name)) for name in row]
+        pictures.append([None if depth is None else colourize(np.where(face, depth, HOLE)) for depth in depths])
+        numbers = [f"\n{errors[name]:.4f}" if errors and name in errors else "" for name in row]
+        titles.append(
+            [
+                f"{name}\nno weights" if depth is None else f"{name}{number}"
+                for name, depth, number in zip(row, depths, numbers, strict=True)
+            ]
+        )
     return picture_grid(pictures, titles)
 
 

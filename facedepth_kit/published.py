@@ -53,7 +53,7 @@ class Verdict:
 @cache
 def tables() -> Mapping[str, Any]:
     """The published tables as in ``published_tables.json``, keyed ``schlett_table_4_face_rmse`` and so on."""
-    return json.loads(Path(__file__).with_name("published_tables.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return json.loads(Path(__file__).with_name("published_tables.json").read_text(encoding="utf-8"))
 
 
 def rows(table: str) -> Mapping[str, Mapping[str, Value]]:
@@ -71,22 +71,28 @@ def rows(table: str) -> Mapping[str, Mapping[str, Value]]:
             rows_2[label] = {"type": entry["type"], "mode": entry.get("mode", mode.replace("_", "-").capitalize())}
         return rows_2
     if table == "III":
-        return {label: {"parameters": count} for label, count in everything["schlett_table_3_trainable_parameters"].items()}
+        return {
+            label: {"parameters": count} for label, count in everything["schlett_table_3_trainable_parameters"].items()
+        }
     if table == "IV":
-        return everything["schlett_table_4_face_rmse"]["rows"]  # type: ignore[no-any-return]
+        return everything["schlett_table_4_face_rmse"]["rows"]
     raise KitError(f"published tables: found {table!r}, expected one of I, II, III, IV")
 
 
 def claims(table: str) -> list[Claim]:
     """Every number of a table (``"I"``..``"IV"``) as a claim, in the paper's order."""
-    return [_claim(table, row, metric, value) for row, metrics in rows(table).items() for metric, value in metrics.items()]
+    return [
+        _claim(table, row, metric, value) for row, metrics in rows(table).items() for metric, value in metrics.items()
+    ]
 
 
 def _claim(table: str, row: str, metric: str, value: Value) -> Claim:
     if table in ("II", "III"):
         return Claim(table, row, metric, value, "exact")
     if table == "I":
-        return Claim(table, row, metric, value, "not comparable", reason="counts of MegaFace photos; the kit draws its faces")
+        return Claim(
+            table, row, metric, value, "not comparable", reason="counts of MegaFace photos; the kit draws its faces"
+        )
     if row == "DDRNet-dn":
         return Claim(table, row, metric, value, "not comparable", reason="needs the official DDRNet weights")
     if metric in ("skewness", "excess_kurtosis"):
@@ -157,11 +163,13 @@ def order_kept(measured: Measured, names: list[str], metric: str = "mean") -> Ve
 
 
 def share_of_best(measured: Measured, name: str, rivals: list[str], metric: str = "mean") -> Verdict:
-    """A row's error as a share of the best rival's, held against the same share in the paper: at most that, and it holds."""
+    """A row's error as a share of the best rival's; it holds when that is at most the same share in the paper."""
     published = rows("IV")
 
     def share(values: Measured) -> float:
         return float(values[name][metric]) / min(float(values[rival][metric]) for rival in rivals if rival in values)
 
     claim = Claim("IV", name, f"{metric} / best of {len(rivals)} rivals", round(share(published), 4), "ranking")
-    return Verdict(claim, round(share(measured), 4), share(measured) <= share(published), "at most the paper's share is asked")
+    return Verdict(
+        claim, round(share(measured), 4), share(measured) <= share(published), "at most the paper's share is asked"
+    )

@@ -48,7 +48,9 @@ class Workspace:
         for folder in (self.figures, self.results, figures_dir(profile), results_dir(profile) / "results"):
             if (folder / name).is_file():
                 return folder / name
-        raise KitError(f"{name}: found none for the {profile} profile, expected one: run the notebook that makes it first")
+        raise KitError(
+            f"{name}: found none for the {profile} profile, expected one: run the notebook that makes it first"
+        )
 
     def save_figure(self, figure: Figure, name: str, caption: str, *, width: int = 900) -> Image:
         """Write a figure as PNG ``name`` and return the picture as written, ``caption`` below it saying what it is."""
@@ -71,7 +73,10 @@ class Workspace:
         from IPython.display import Markdown
 
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        with write_atomically(self.figures / f"{name}.csv", overwrite=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            write_atomically(self.figures / f"{name}.csv", overwrite=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
             writer.writeheader()
             writer.writerows({key: _cell(value, 6) for key, value in row.items()} for row in rows)
@@ -121,7 +126,8 @@ class Workspace:
         rows = [row for row in sizes if row["what"] not in ("name", "cell seconds")]
         return (
             f"**{self.notebook}** runs the **{self.profile.name}** profile with seed {self.seed}; "
-            f"tables and pictures go to `{_short(self.figures)}`.\n\n{durations(self.notebook)}\n\n{markdown_table(rows)}"
+            f"tables and pictures go to `{_short(self.figures)}`.\n\n"
+            f"{durations(self.notebook)}\n\n{markdown_table(rows)}"
         )
 
 

@@ -22,10 +22,12 @@ def test_slider_changes_the_picture_and_reset_restores_it() -> None:
     before, numbers = picture.value, controls.children[-1].value
     count = next(child for child in controls.children if child.description.startswith("random holes"))
     count.value = (200, 240)
-    assert picture.value != before and controls.children[-1].value != numbers
+    assert picture.value != before
+    assert controls.children[-1].value != numbers
     assert panel.settings().random_holes == (200, 240)
     next(child for child in controls.children if getattr(child, "description", "").startswith("Back")).click()
-    assert picture.value == before and panel.settings() == DegradationSettings()
+    assert picture.value == before
+    assert panel.settings() == DegradationSettings()
 
 
 def test_every_slider_names_its_setting_and_starts_at_the_calibrated_value() -> None:
@@ -37,4 +39,5 @@ def test_every_slider_names_its_setting_and_starts_at_the_calibrated_value() -> 
 
 def test_picture_is_a_png_of_two_by_two_images() -> None:
     picture = cv2.imdecode(np.frombuffer(panel_picture(face(), face()), np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None and picture.shape == (512, 512, 3)
+    assert picture is not None
+    assert picture.shape == (512, 512, 3)

@@ -52,7 +52,10 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pipeline, "repository_root", lambda: root)
     monkeypatch.setattr(pipeline, "figures_dir", lambda profile: root / "figures" / profile)
     monkeypatch.setattr(pipeline, "results_dir", lambda profile: root / "build" / profile)
-    notebooks = (Notebook("00_first", outputs=("first.txt",)), Notebook("01_second", outputs=("second.txt",), needs=("first.txt",)))
+    notebooks = (
+        Notebook("00_first", outputs=("first.txt",)),
+        Notebook("01_second", outputs=("second.txt",), needs=("first.txt",)),
+    )
     monkeypatch.setattr(pipeline, "NOTEBOOKS", notebooks)
     write(root, "00_first", HEAD + MAKES.format(name="first.txt"))
     write(root, "01_second", HEAD + MAKES.format(name="second.txt"))
@@ -78,9 +81,16 @@ def test_story_of_a_run(kit: Path) -> None:
     executed = nbformat.read(kit / "build/smoke/notebooks/00_first.ipynb", as_version=4)
     assert any(cell.get("execution_count") for cell in executed.cells)
     manifest = json.loads((kit / "figures/smoke/manifest.json").read_text())
-    assert manifest["profile"] == "smoke" and manifest["seed"] == 7 and manifest["commit"] == "unknown"
-    assert set(manifest["sha256"]) == {"first.txt", "second.txt"} and set(manifest["seconds"]) == {"00_first", "01_second"}
-    assert manifest["versions"]["numpy"] and len(manifest["settings"]) == 64
+    assert manifest["profile"] == "smoke"
+    assert manifest["seed"] == 7
+    assert manifest["commit"] == "unknown"
+    assert set(manifest["sha256"]) == {"first.txt", "second.txt"}
+    assert set(manifest["seconds"]) == {
+        "00_first",
+        "01_second",
+    }
+    assert manifest["versions"]["numpy"]
+    assert len(manifest["settings"]) == 64
 
     lines.clear()
     assert run("smoke", seed=7, report=lines.append) == 0
@@ -94,7 +104,9 @@ def test_story_of_a_run(kit: Path) -> None:
     lines.clear()
     source.write_text(HEAD + MAKES.format(name="first.txt") + "\n# %%\nraise ValueError('no such\\nluck')\n")
     assert run("smoke", seed=7, report=lines.append) == 1
-    assert any("00_first: cell 4 (raise ValueError('no such\\nluck')): ValueError: no such luck" in line for line in lines), lines
+    assert any(
+        "00_first: cell 4 (raise ValueError('no such\\nluck')): ValueError: no such luck" in line for line in lines
+    ), lines
     assert any("01_second: skipped, needs 00_first" in line for line in lines)
     assert all("\n" not in line for line in lines)
     assert (kit / "figures/smoke/first.txt").read_text() == "smoke 7"  # the last whole result stays
@@ -139,7 +151,8 @@ def test_kernel_is_this_python(kit: Path, monkeypatch: pytest.MonkeyPatch) -> No
     write(kit, "00_first", HEAD + MAKES.format(name="first.txt") + code)
     assert run("smoke", only="00") == 0
     executable, backend = (kit / "figures/smoke/first.txt").read_text().splitlines()
-    assert executable == sys.executable and "inline" in backend
+    assert executable == sys.executable
+    assert "inline" in backend
     assert os.environ["MPLBACKEND"] == "TkAgg"
 
 
@@ -156,17 +169,21 @@ def test_only_takes_what_it_needs(kit: Path) -> None:
 def test_second_run_of_a_profile_waits(kit: Path) -> None:
     lock = kit / "build/smoke/pipeline.lock"
     lock.parent.mkdir(parents=True)
-    code = f"import fcntl, sys, time\nf = open({str(lock)!r}, 'a+')\nfcntl.flock(f, fcntl.LOCK_EX)\nprint('held', flush=True)\ntime.sleep(2)"
+    code = f"import fcntl, time\nf = open({str(lock)!r}, 'a+')\nfcntl.flock(f, fcntl.LOCK_EX)\n"
+    code += "print('held', flush=True)\ntime.sleep(2)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
         lines: list[str] = []
         assert run("smoke", only="00", report=lines.append) == 0
-        assert "waiting" in lines[0] and other.poll() == 0
+        assert "waiting" in lines[0]
+        assert other.poll() == 0
 
 
 def test_stored_notebooks_come_from_their_sources(kit: Path) -> None:
     assert [path.name for path in write_notebooks()] == ["00_first.ipynb", "01_second.ipynb"]
-    assert write_notebooks() == [] and check_notebooks() == []
+    assert write_notebooks() == []
+    assert check_notebooks() == []
     notebook = nbformat.read(kit / "notebooks/00_first.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
@@ -183,7 +200,8 @@ def test_check_finds_what_is_wrong(kit: Path) -> None:
     write(kit, "02_third", HEAD)
     problems = check_notebooks()
     assert [problem.split(":")[0] for problem in problems] == ["02_third", "00_first", "01_second", "02_third"]
-    assert "keeps outputs" in problems[1] and "differs from notebooks/src/01_second.py" in problems[2]
+    assert "keeps outputs" in problems[1]
+    assert "differs from notebooks/src/01_second.py" in problems[2]
 
 
 def test_a_module_reruns_only_the_notebooks_that_use_it(tmp_path: Path) -> None:
@@ -214,7 +232,9 @@ def test_the_kits_own_notebooks_are_listed_clean_and_short() -> None:
         assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1, notebook.name
         assert cells[0].source.startswith("# "), notebook.name
         for cell in cells:
-            assert cell.cell_type != "code" or len(cell.source.splitlines()) <= 15, f"{notebook.name}: {cell.source[:60]}"
+            assert cell.cell_type != "code" or len(cell.source.splitlines()) <= 15, (
+                f"{notebook.name}: {cell.source[:60]}"
+            )
 
 
 def test_every_need_is_made_by_an_earlier_notebook() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facedepth_kit import plots
-from facedepth_kit.depth import HOLE, DepthImage
+from facedepth_kit.depth import HOLE, DepthImage, colourize
 
 
 def face(radius: float = 90.0) -> DepthImage:
@@ -44,15 +44,17 @@ def test_error_bars_sort_by_ours_and_mark_what_was_not_run() -> None:
 
 
 def test_sample_grid_lists_enhancers_without_weights() -> None:
-    figure = plots.sample_grid(face(), face(60), {"Sp-HfU": face(), "DL-Alpha": None}, [["Ground Truth", "Degraded", "Sp-HfU"], ["DL-Alpha"]])
+    figure = plots.sample_grid(
+        face(), face(60), {"Sp-HfU": face(), "DL-Alpha": None}, [["Ground Truth", "Degraded", "Sp-HfU"], ["DL-Alpha"]]
+    )
     assert {"Ground Truth", "Degraded", "Sp-HfU", "DL-Alpha\nno weights"} <= set(texts(figure))
 
 
 def test_sample_grid_masks_by_the_ground_truth() -> None:
     full = np.zeros((256, 256), np.uint16)
     figure = plots.sample_grid(face(), face(), {"fills all": full}, [["fills all"]])
-    shown = figure.axes[0].images[0].get_array()
-    assert (np.asarray(shown[0, 0]) == np.asarray(plots.colourize(np.full((256, 256), HOLE))[0, 0])).all()
+    shown = np.asarray(figure.axes[0].images[0].get_array())
+    assert (shown[0, 0] == np.asarray(colourize(np.full((256, 256), HOLE))[0, 0])).all()
 
 
 @pytest.mark.parametrize("stage", ["outline", "noise", "blurred background"])
@@ -60,7 +62,14 @@ def test_degradation_process_needs_every_stage(stage: str) -> None:
     names = ["ground truth", "outline", "outline holes", "random holes", "all holes", "punched", "noise", "blurred"]
     names += ["random background", "blurred background"]
     stages = {name: (face() != HOLE) if "hole" in name or name == "outline" else face() for name in names}
-    assert len(plots.degradation_process(stages).findobj(lambda artist: hasattr(artist, "get_array") and hasattr(artist, "get_extent"))) >= 10
+    assert (
+        len(
+            plots.degradation_process(stages).findobj(
+                lambda artist: hasattr(artist, "get_array") and hasattr(artist, "get_extent")
+            )
+        )
+        >= 10
+    )
     with pytest.raises(KeyError, match=stage):
         plots.degradation_process({name: picture for name, picture in stages.items() if name != stage})
 
@@ -71,9 +80,18 @@ def test_same_data_same_bytes() -> None:
 
 
 def test_network_drawing_has_a_skip_for_every_concatenation() -> None:
-    kinds = [("InputLayer", 4, 1), ("Conv2D", 4, 8), ("MaxPooling2D", 2, 8), ("Conv2D", 2, 16), ("UpSampling2D", 4, 16), ("Concatenate", 4, 24), ("Conv2D", 4, 1)]
+    kinds = [
+        ("InputLayer", 4, 1),
+        ("Conv2D", 4, 8),
+        ("MaxPooling2D", 2, 8),
+        ("Conv2D", 2, 16),
+        ("UpSampling2D", 4, 16),
+        ("Concatenate", 4, 24),
+        ("Conv2D", 4, 1),
+    ]
     layers = [{"kind": kind, "size": size, "channels": channels, "kernel": 3} for kind, size, channels in kinds]
     figure = plots.network_drawing(layers, "small")
     dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert len(dashed) == 1
-    assert "convolution 3x3, ReLU" in texts(figure) and "24" in texts(figure)
+    assert "convolution 3x3, ReLU" in texts(figure)
+    assert "24" in texts(figure)

@@ -28,7 +28,10 @@ def test_the_papers_own_rows() -> None:
 
 def test_table_1_adds_up() -> None:
     counts = {stage: int(entry["count"]) for stage, entry in rows("I").items()}
-    assert counts["duplicates_sha3_512"] + counts["resolution_above_1024"] + counts["deformed_output"] == counts["discarded"]
+    assert (
+        counts["duplicates_sha3_512"] + counts["resolution_above_1024"] + counts["deformed_output"]
+        == counts["discarded"]
+    )
     assert counts["total"] - counts["discarded"] == counts["remaining"]
 
 
@@ -53,7 +56,8 @@ def test_exact() -> None:
     assert find(found, "DL-Delta", "parameters").holds is True
     assert find(found, "DL-Beta", "parameters").holds is False
     missing = find(found, "DL-Alpha", "parameters")
-    assert missing.holds is None and missing.note.startswith("not measured")
+    assert missing.holds is None
+    assert missing.note.startswith("not measured")
 
 
 def test_tolerance_of_ten_percent_on_the_mean() -> None:
@@ -62,24 +66,34 @@ def test_tolerance_of_ten_percent_on_the_mean() -> None:
 
 
 def test_ranking_counts_sides_not_sizes() -> None:
-    measured = {"DL-Delta-1": {"mean": 0.010}, "Sp-HfU": {"mean": 0.045}, "DL-Beta": {"mean": 0.020}, "Ours": {"mean": 0.001}}
+    measured = {
+        "DL-Delta-1": {"mean": 0.010},
+        "Sp-HfU": {"mean": 0.045},
+        "DL-Beta": {"mean": 0.020},
+        "Ours": {"mean": 0.001},
+    }
     found = verdicts("IV", measured)
     assert find(found, "DL-Delta-1", "mean").holds is True
     beta = find(found, "DL-Beta", "mean")
-    assert beta.holds is False and "Sp-HfU" in beta.note and "DL-Delta-1" not in beta.note
+    assert beta.holds is False
+    assert "Sp-HfU" in beta.note
+    assert "DL-Delta-1" not in beta.note
     assert all(verdict.claim.row != "Ours" for verdict in found)
 
 
 def test_order_names_the_swapped_rows_and_lets_near_ties_swap() -> None:
     measured = {"None": {"mean": 0.1}, "De-M2": {"mean": 0.2}, "Sp-HfU": {"mean": 0.05}, "Sp-Hf16": {"mean": 0.04}}
     verdict = order_kept(measured, list(measured))
-    assert verdict.holds is False and "None and De-M2" in verdict.note
+    assert verdict.holds is False
+    assert "None and De-M2" in verdict.note
     assert order_kept(measured, ["Sp-HfU", "Sp-Hf16"]).holds is True
 
 
 def test_not_comparable_is_kept_with_its_reason() -> None:
     verdict = find(verdicts("IV", {"None": {"skewness": 3.0}}), "None", "skewness")
-    assert verdict.holds is None and verdict.measured == 3.0 and "hole generator" in verdict.note
+    assert verdict.holds is None
+    assert verdict.measured == 3.0
+    assert "hole generator" in verdict.note
 
 
 def test_published_file_is_plain_json() -> None:
@@ -91,5 +105,6 @@ def test_share_of_the_best_rival() -> None:
     measured = {"DL-Delta-1": {"mean": 0.01}, "Sp-HfU": {"mean": 0.02}, "None": {"mean": 0.3}}
     verdict = share_of_best(measured, "DL-Delta-1", rivals)
     assert verdict.claim.value == pytest.approx(0.0238 / 0.0448, abs=1e-4)
-    assert verdict.measured == 0.5 and verdict.holds is True
+    assert verdict.measured == 0.5
+    assert verdict.holds is True
     assert share_of_best({**measured, "DL-Delta-1": {"mean": 0.011}}, "DL-Delta-1", rivals).holds is False

@@ -127,7 +127,9 @@ def evaluate(
         raise KitError("evaluate: found no pairs, expected at least one")
     fingerprint = hashlib.sha256(repr((key, total, list(enhancers))).encode()).hexdigest()
     errors = _resume(partial, fingerprint) or {name: np.full(total, np.nan) for name in enhancers}
-    unfinished = np.flatnonzero(np.any([np.isnan(values) for values in errors.values()], axis=0)) if errors else []
+    if not errors:
+        return {}
+    unfinished = np.flatnonzero(np.any([np.isnan(values) for values in errors.values()], axis=0))
     saved = monotonic()
     with tqdm(total=total, initial=total - len(unfinished), unit="pair", disable=not progress, leave=False) as bar:
         for start in range(0, len(unfinished), batch_size):

@@ -13,14 +13,14 @@
 #
 # **Goal.** Make the perfect depth image of a face: the answer that every enhancer in this kit is measured against.
 #
-# **You will learn** how a face becomes a list of numbers, the numbers a mesh, and the mesh a depth image; and what the
-# values of a depth image mean.
+# **You will learn** how a face becomes a list of numbers, the numbers a mesh, and the mesh a depth image; and what
+# the values of a depth image mean.
 #
 # **Comes out:** Figures 3 and 4 of the paper (section III-A).
 #
-# *What is different here:* the paper starts from photos of the MegaFace set and lets a network, PRNet, guess the 3D face.
-# Neither may be shipped. This kit draws faces from a free parametric model instead: the same extent (forehead to chin, no
-# ears), closed lips, every pose, and no photo of anybody.
+# *What is different here:* the paper starts from photos of the MegaFace set and lets a network, PRNet, guess the 3D
+# face. Neither may be shipped. This kit draws faces from a free parametric model instead: the same extent (forehead
+# to chin, no ears), closed lips, every pose, and no photo of anybody.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -43,13 +43,16 @@ work
 from facedepth_kit.faces.parametric import FaceSettings, draw_face
 
 face = draw_face(work.rng("the face"), FaceSettings())
-print(f"{len(face.targets)} shape weights; yaw {face.yaw_deg:.0f}°, pitch {face.pitch_deg:.0f}°, roll {face.roll_deg:.0f}°")
+print(
+    f"{len(face.targets)} shape weights; "
+    f"yaw {face.yaw_deg:.0f}°, pitch {face.pitch_deg:.0f}°, roll {face.roll_deg:.0f}°"
+)
 for name, weight in sorted(face.targets.items(), key=lambda item: -item[1])[:6]:
     print(f"{weight:5.2f}  {name}")
 
 # %% [markdown]
-# The weights push the vertices of a head model about. What comes out is a **mesh**: points in space (millimetres), and
-# triangles between them.
+# The weights push the vertices of a head model about. What comes out is a **mesh**: points in space (millimetres),
+# and triangles between them.
 
 # %%
 from facedepth_kit.faces.parametric import face_mesh
@@ -60,8 +63,8 @@ print(f"{len(mesh.vertices_mm):,} vertices, {len(mesh.triangles):,} triangles")
 # %% [markdown]
 # ## A camera looks at it
 #
-# `render_depth_mm` is a z-buffer: for every pixel it keeps the nearest triangle and writes down how far away it is. Where
-# there is nothing, there is no number.
+# `render_depth_mm` is a z-buffer: for every pixel it keeps the nearest triangle and writes down how far away it is.
+# Where there is nothing, there is no number.
 
 # %%
 import numpy as np
@@ -75,21 +78,32 @@ print(f"{np.isnan(depth_mm).mean():.0%} of the pixels see nothing")
 # %% [markdown]
 # ## Millimetres become a depth image
 #
-# Everything between the rooms of this kit is one kind of array: unsigned integers of sixteen bits. The nearest point is
-# zero, the farthest point of the range is the largest value but one, and the largest value of all means **hole**: nothing
-# was measured here.
+# Everything between the rooms of this kit is one kind of array: unsigned integers of sixteen bits. The nearest point
+# is zero, the farthest point of the range is the largest value but one, and the largest value of all means **hole**:
+# nothing was measured here.
 
 # %%
 from facedepth_kit.depth import FARTHEST, HOLE, from_millimetres, own_range
 
 depth_range = own_range(depth_mm)
 depth = from_millimetres(depth_mm, depth_range)
-print(depth.dtype, depth.shape, "nearest", depth.min(), "farthest", depth[depth != HOLE].max(), "of", FARTHEST, "hole", HOLE)
+print(
+    depth.dtype,
+    depth.shape,
+    "nearest",
+    depth.min(),
+    "farthest",
+    depth[depth != HOLE].max(),
+    "of",
+    FARTHEST,
+    "hole",
+    HOLE,
+)
 print(f"one step is {depth_range.span_mm / FARTHEST * 1000:.1f} thousandths of a millimetre")
 
 # %% [markdown]
-# Grey levels would hide the relief: a nose is a small part of the range. Two ways to see it: a colour map, and a lamp from
-# the upper left.
+# Grey levels would hide the relief: a nose is a small part of the range. Two ways to see it: a colour map, and a lamp
+# from the upper left.
 
 # %%
 from facedepth_kit import plots
@@ -120,14 +134,16 @@ depths = [render_ground_truth(one, SynthesisSettings(), rng)[0] for one in faces
 labels = [f"yaw {one.yaw_deg:.0f}°, pitch {one.pitch_deg:.0f}°" for one in faces]
 
 # %%
-caption = "After Figure 4. Simulated: first row parametric faces, shaded (the paper: photos); second row their ground truth."
+caption = (
+    "After Figure 4. Simulated: first row parametric faces, shaded (the paper: photos); second row their ground truth."
+)
 work.save_figure(plots.ground_truth_examples(depths, labels), "figure_04.png", caption)
 
 # %% [markdown]
 # ## Predict: what does distance do?
 #
-# The same face, seen from very near and from far away, each time with a lens that makes it fill the picture. Before you run
-# the cell: which of the two noses looks bigger, and which picture shows more of the cheeks?
+# The same face, seen from very near and from far away, each time with a lens that makes it fill the picture. Before
+# you run the cell: which of the two noses looks bigger, and which picture shows more of the cheeks?
 
 # %%
 near, far = (render_depth_mm(mesh, fit_camera(mesh, fill=0.85, distance_mm=mm)) for mm in (250.0, 2500.0))
@@ -137,12 +153,12 @@ work.show(plots.strip({name: shaded_relief(picture) for name, picture in picture
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# From near, the nose is much closer to the camera than the ears are, so it looks bigger and hides more: the face seems
-# narrow. From afar all points are about equally far away, and the cheeks come round. That is why the distance is part of
-# the camera's settings; the paper's is half a metre.
+# From near, the nose is much closer to the camera than the ears are, so it looks bigger and hides more: the face
+# seems narrow. From afar all points are about equally far away, and the cheeks come round. That is why the distance
+# is part of the camera's settings; the paper's is half a metre.
 # </details>
 #
 # ## What you have seen
 #
-# A face is drawn, rendered and scaled to its own depth range; holes are where nothing was seen. Such a picture is too good
-# to be true. **Next: `02_degradation`** spoils it the way a depth camera would.
+# A face is drawn, rendered and scaled to its own depth range; holes are where nothing was seen. Such a picture is too
+# good to be true. **Next: `02_degradation`** spoils it the way a depth camera would.

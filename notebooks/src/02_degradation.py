@@ -11,11 +11,11 @@
 # %% [markdown]
 # # How to spoil a depth image
 #
-# **Goal.** Turn a perfect depth image into one that looks as if a cheap depth camera had taken it: the *degraded* image
-# that enhancers get to see.
+# **Goal.** Turn a perfect depth image into one that looks as if a cheap depth camera had taken it: the *degraded*
+# image that enhancers get to see.
 #
-# **You will learn** the stages of the paper's degradation (section III-B), what each of them does to the error, and to tune
-# them with sliders.
+# **You will learn** the stages of the paper's degradation (section III-B), what each of them does to the error, and
+# to tune them with sliders.
 #
 # **Comes out:** Figure 5.
 #
@@ -49,9 +49,9 @@ settings
 # %% [markdown]
 # ## Holes
 #
-# Depth cameras lose the rim of things first. So the outline of the face is traced, and holes are laid along it; more holes
-# fall anywhere in the picture. Both kinds are triangles here (the paper does not say what shapes it drew), and both are
-# drawn in one step.
+# Depth cameras lose the rim of things first. So the outline of the face is traced, and holes are laid along it; more
+# holes fall anywhere in the picture. Both kinds are triangles here (the paper does not say what shapes it drew), and
+# both are drawn in one step.
 
 # %%
 import numpy as np
@@ -72,14 +72,16 @@ from facedepth_kit import plots
 empty = np.zeros_like(ground_truth)
 traced = np.zeros(ground_truth.shape, bool)
 traced[outline[:, 1], outline[:, 0]] = True
-masks = {name: punch_holes(empty, part) == HOLE for name, part in (("outline holes", at_outline), ("random holes", anywhere))}
+masks = {
+    name: punch_holes(empty, part) == HOLE for name, part in (("outline holes", at_outline), ("random holes", anywhere))
+}
 work.show(plots.strip({"ground truth": ground_truth, "outline": traced, **masks, "punched": punched}))
 
 # %% [markdown]
 # ## Noise, then blur
 #
-# Every pixel that is left gets an error of its own. Then the pixels that are left are averaged with their neighbours that
-# are left: holes stay holes, and do not bleed into the face.
+# Every pixel that is left gets an error of its own. Then the pixels that are left are averaged with their neighbours
+# that are left: holes stay holes, and do not bleed into the face.
 
 # %%
 from facedepth_kit.degradation import add_noise, blur_depth
@@ -91,8 +93,8 @@ work.show(plots.strip({"punched": punched, "noise": noisy, "blur": blurred}))
 # %% [markdown]
 # ## Two helpers for training
 #
-# A network that has only ever seen clean holes looks for clean holes. In training, holes are therefore also shown with
-# values that mean nothing: fully random ones, or soft clouds. No evaluation uses them.
+# A network that has only ever seen clean holes looks for clean holes. In training, holes are therefore also shown
+# with values that mean nothing: fully random ones, or soft clouds. No evaluation uses them.
 
 # %%
 from facedepth_kit.degradation import blurred_hole_values, randomize_hole_values
@@ -122,8 +124,8 @@ work.save_figure(plots.degradation_process(stages), "figure_05.png", caption, wi
 # %% [markdown]
 # ## Predict: which stage costs most?
 #
-# `face_rmse` is the paper's error: the root mean squared difference on depth from zero to one, over the face. A hole counts
-# as one, the farthest there is. Which stage will raise it most, and will the blur raise or lower it?
+# `face_rmse` is the paper's error: the root mean squared difference on depth from zero to one, over the face. A hole
+# counts as one, the farthest there is. Which stage will raise it most, and will the blur raise or lower it?
 
 # %%
 from facedepth_kit.evaluation.error import face_rmse
@@ -134,9 +136,9 @@ for name in ("ground truth", "punched", "noise", "blurred"):
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The holes, by far: each hole pixel in the face is wrong by nearly the whole range, and squares are unforgiving. Against
-# them noise hardly shows, and the blur takes most of it away again. So an enhancer that fills holes well wins Table IV,
-# and one that only smooths cannot.
+# The holes, by far: each hole pixel in the face is wrong by nearly the whole range, and squares are unforgiving.
+# Against them noise hardly shows, and the blur takes most of it away again. So an enhancer that fills holes well wins
+# Table IV, and one that only smooths cannot.
 # </details>
 #
 # ## Your turn: the panel
@@ -150,8 +152,8 @@ panel = degradation_panel(ground_truth, depth_range, settings=settings)
 panel
 
 # %% [markdown]
-# Found something you like? The settings as the sliders stand are one call away, and training and
-# `facedepth synthesize` read the same file.
+# Found something you like? The settings as the sliders stand are one call away, and training and `facedepth
+# synthesize` read the same file.
 
 # %%
 from facedepth_kit.settings import load_yaml, save_yaml
@@ -165,11 +167,11 @@ load_yaml(DegradationSettings, preset)
 #
 # <details><summary>Solution</summary>
 #
-# Only the holes: take away random holes until a quarter of the hole pixels is left (the error goes with the *root* of their
-# share), or shrink them. With the noise at zero the number barely moves.
+# Only the holes: take away random holes until a quarter of the hole pixels is left (the error goes with the *root* of
+# their share), or shrink them. With the noise at zero the number barely moves.
 # </details>
 #
 # ## What you have seen
 #
-# Holes at the rim, holes anywhere, noise, blur: each a plain function, together `degrade`. **Next: `03_networks`** builds
-# the networks that are to undo it.
+# Holes at the rim, holes anywhere, noise, blur: each a plain function, together `degrade`. **Next: `03_networks`**
+# builds the networks that are to undo it.

@@ -31,9 +31,9 @@ work
 # %% [markdown]
 # ## A U-Net in one sentence
 #
-# Halve the picture again and again while looking for ever larger shapes (the left side of the U); double it again and again
-# while painting (the right side); and hand each level's fine detail straight across, so that it need not squeeze through
-# the bottom.
+# Halve the picture again and again while looking for ever larger shapes (the left side of the U); double it again and
+# again while painting (the right side); and hand each level's fine detail straight across, so that it need not
+# squeeze through the bottom.
 
 # %%
 from facedepth_kit.enhancers.networks import SIZES, build_network
@@ -44,8 +44,8 @@ models["DL-Delta"].input_shape, models["DL-Delta"].output_shape
 # %% [markdown]
 # ## Table III: do the counts come out?
 #
-# The drawing of the paper's Figure 7 does not survive in its text, but the number of trainable parameters is printed for
-# all four networks, and it fixes filters, levels and kernels.
+# The drawing of the paper's Figure 7 does not survive in its text, but the number of trainable parameters is printed
+# for all four networks, and it fixes filters, levels and kernels.
 
 # %%
 from facedepth_kit.published import rows, verdicts
@@ -74,8 +74,10 @@ table = [
 ]
 
 # %%
-caption = "Trainable parameters counted on the networks as built, beside Table III of the paper. Activation (ReLU) and \
-pooling are not fixed by the counts and are the kit's choice."
+caption = (
+    "Trainable parameters counted on the networks as built, beside Table III of the paper. "
+    "Activation (ReLU) and pooling are not fixed by the counts and are the kit's choice."
+)
 work.save_table("table_3", table, caption)
 
 # %% [markdown]
@@ -101,21 +103,21 @@ work.save_figure(plots.network_drawing(layers, "DL-Delta"), "figure_07.png", cap
 # %% [markdown]
 # ## Predict: where do the parameters sit?
 #
-# Near the top of the U the pictures are large, near the bottom they are small. Which single layer of DL-Delta has the most
-# parameters? Think before you run the cell.
+# Near the top of the U the pictures are large, near the bottom they are small. Which single layer of DL-Delta has the
+# most parameters? Think before you run the cell.
 
 # %%
 largest = sorted(models["DL-Delta"].layers, key=lambda layer: -layer.count_params())[:4]
 for layer in largest:
     share = layer.count_params() / models["DL-Delta"].count_params()
-    print(f"{layer.name:<16} {layer.count_params():>9,} parameters, {share:.0%} of all, on {layer.output.shape[1]} x {layer.output.shape[2]}")
+    print(f"{layer.name:<16} {layer.count_params():>9,} parameters, {share:.0%} of all, side {layer.output.shape[1]}")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At the bottom. A convolution has (kernel area) x (channels in) x (channels out) weights and one bias for each channel out,
-# whatever the size of the picture, and the channels are many where the picture is small. The *work* is the other way round:
-# it grows with the picture.
+# At the bottom. A convolution has (kernel area) x (channels in) x (channels out) weights and one bias for each
+# channel out, whatever the size of the picture, and the channels are many where the picture is small. The *work* is
+# the other way round: it grows with the picture.
 # </details>
 #
 # **Exercise.** Compute the count of that layer by hand from its kernel and channels, and check it.
@@ -124,7 +126,8 @@ for layer in largest:
 layer = largest[0]
 channels_in, channels_out = layer.input.shape[3], layer.output.shape[3]
 area = layer.kernel_size[0] * layer.kernel_size[1]
-area * channels_in * channels_out + channels_out == layer.count_params()
+by_hand = area * channels_in * channels_out + channels_out
+print(f"by hand {by_hand:,}, counted {layer.count_params():,}")
 
 # %% [markdown]
 # ## What you have seen

@@ -11,10 +11,11 @@
 # %% [markdown]
 # # Training
 #
-# **Goal.** Teach DL-Delta to undo the degradation, by the paper's schedule, for as long as this profile allows; and look up
-# how long the shipped weights were taught.
+# **Goal.** Teach DL-Delta to undo the degradation, by the paper's schedule, for as long as this profile allows; and
+# look up how long the shipped weights were taught.
 #
-# **You will learn** what one training step is, what a chunk and an epoch are in the paper, and what a model card says.
+# **You will learn** what one training step is, what a chunk and an epoch are in the paper, and what a model card
+# says.
 #
 # **Comes out:** Figure 6, a loss curve, and the list of shipped weights (section IV-C).
 
@@ -32,8 +33,8 @@ work
 # %% [markdown]
 # ## Pairs to learn from
 #
-# The paper degrades every ground truth three times: holes kept as holes, holes filled with random values, and holes filled
-# with soft clouds. The store is written once, in pieces, and can be resumed after a kill.
+# The paper degrades every ground truth three times: holes kept as holes, holes filled with random values, and holes
+# filled with soft clouds. The store is written once, in pieces, and can be resumed after a kill.
 
 # %%
 from facedepth_kit.pairs import SynthesisSettings
@@ -46,19 +47,23 @@ print(f"{len(store)} ground truths, {len(three_ways.hole_values)} degraded image
 from facedepth_kit import plots
 
 pair = store[0]
-work.show(plots.strip({"ground truth": pair.ground_truth, **dict(zip(three_ways.hole_values, pair.degraded, strict=True))}))
+work.show(
+    plots.strip({"ground truth": pair.ground_truth, **dict(zip(three_ways.hole_values, pair.degraded, strict=True))})
+)
 
 # %% [markdown]
 # ## The schedule
 #
-# A **chunk** of ground truths is trained for some **epochs** (passes over all its images), then comes the next chunk. The
-# network is kept only when its loss has improved. A run that is killed goes on at the epoch it was in.
+# A **chunk** of ground truths is trained for some **epochs** (passes over all its images), then comes the next chunk.
+# The network is kept only when its loss has improved. A run that is killed goes on at the epoch it was in.
 
 # %%
 from facedepth_kit.training import TrainingSettings
 
 chunks = max(1, work.profile.training_ground_truths // work.profile.chunk_ground_truths)
-settings = TrainingSettings(name="first-steps", chunks=chunks, epochs=work.profile.epochs, warmup_steps=8, seed=work.seed)
+settings = TrainingSettings(
+    name="first-steps", chunks=chunks, epochs=work.profile.epochs, warmup_steps=8, seed=work.seed
+)
 settings
 
 # %%
@@ -84,8 +89,8 @@ work.save_table("training", history, caption, digits=5)
 # %% [markdown]
 # ## Figure 6: what one step does
 #
-# Enhance, compare, adjust, repeat. The enhanced image below is what the network that was trained above makes of a face that
-# it has not seen.
+# Enhance, compare, adjust, repeat. The enhanced image below is what the network that was trained above makes of a
+# face that it has not seen.
 
 # %%
 from facedepth_kit.enhancers.networks import build_network
@@ -107,7 +112,8 @@ work.save_figure(plots.training_concept(ground_truth[0], degraded[0], enhanced[0
 # %% [markdown]
 # ## Predict: better than doing nothing?
 #
-# The network has had a short schooling. Is its output already nearer to the ground truth than the degraded image itself?
+# The network has had a short schooling. Is its output already nearer to the ground truth than the degraded image
+# itself?
 
 # %%
 from facedepth_kit.evaluation.error import face_rmse
@@ -118,8 +124,8 @@ print(f"enhanced:  {face_rmse(enhanced, ground_truth).mean():.4f}   (mean face R
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Soon, yes: a hole is wrong by nearly the whole range, so even a blurred guess of a face beats it. To beat the filters of
-# the next notebook takes much longer: details and, above all, the face's rim come late.
+# Soon, yes: a hole is wrong by nearly the whole range, so even a blurred guess of a face beats it. To beat the
+# filters of the next notebook takes much longer: details and, above all, the face's rim come late.
 # </details>
 #
 # ## The shipped weights
@@ -154,5 +160,5 @@ print(f"{paper_steps:,} steps, {paper_steps / progress.steps:,.0f} times this ru
 # %% [markdown]
 # ## What you have seen
 #
-# A network that starts to see faces, and the cards of those that went to school longer. **Next: `05_filters`** shows what
-# can be had without any learning.
+# A network that starts to see faces, and the cards of those that went to school longer. **Next: `05_filters`** shows
+# what can be had without any learning.

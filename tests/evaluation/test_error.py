@@ -15,7 +15,7 @@ from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import evaluate, face_rmse, read_errors, summary, write_errors
 
 
-def image(*values: int) -> DepthImage:
+def image(*values: int | np.uint16) -> DepthImage:
     return np.array(values, np.uint16).reshape(1, -1)
 
 
@@ -43,7 +43,8 @@ def test_stack_gives_one_value_an_image() -> None:
     target = rng.integers(0, 65535, (3, 16, 16)).astype(np.uint16)
     prediction = rng.integers(0, 65535, (3, 16, 16)).astype(np.uint16)
     stacked = face_rmse(prediction, target)
-    assert isinstance(stacked, np.ndarray) and stacked.shape == (3,)
+    assert isinstance(stacked, np.ndarray)
+    assert stacked.shape == (3,)
     assert stacked.tolist() == [face_rmse(p, t) for p, t in zip(prediction, target, strict=True)]
 
 
@@ -51,7 +52,8 @@ def test_rmse_does_not_change_its_input() -> None:
     target, prediction = image(1, HOLE), image(2, 3)
     before = target.copy(), prediction.copy()
     face_rmse(prediction, target)
-    assert np.array_equal(before[0], target) and np.array_equal(before[1], prediction)
+    assert np.array_equal(before[0], target)
+    assert np.array_equal(before[1], prediction)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,9 @@ def test_summary_agrees_with_scipy() -> None:
 def test_summary_of_too_little() -> None:
     assert math.isnan(summary([0.5]).std)
     equal = summary([0.1] * 7)
-    assert equal.std == pytest.approx(0.0) and math.isnan(equal.skewness) and math.isnan(equal.excess_kurtosis)
+    assert equal.std == pytest.approx(0.0)
+    assert math.isnan(equal.skewness)
+    assert math.isnan(equal.excess_kurtosis)
     for empty in ([], [0.1, float("nan")]):
         with pytest.raises(KitError, match="expected finite"):
             summary(empty)

@@ -1,0 +1,127 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,src//py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Looking at what they do
+#
+# **Goal.** See the output of every enhancer on two random faces, as the paper shows it.
+#
+# **You will learn** to recognise an enhancer by its mistakes.
+#
+# **Comes out:** Figures 13 and 14 (section IV-H).
+
+# %% tags=["parameters"]
+profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
+seed = 2023
+output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+
+# %%
+from facedepth_kit.workspace import open_workspace
+
+work = open_workspace("07_synthetic_samples", profile, seed, output)
+work
+
+# %% [markdown]
+# ## Two faces by lot
+#
+# From the same test pairs as Table IV, so that each picture has its number there.
+
+# %%
+from facedepth_kit import enhancers
+
+store = work.pairs("test", work.profile.test_pairs)
+chosen = [int(index) for index in work.rng("two samples").choice(len(store), 2, replace=False)]
+ground_truth, degraded = store.batch(chosen)
+ready = enhancers.available()
+enhanced = {name: enhancers.get(name).enhance(degraded) for name in ready}
+
+# %% [markdown]
+# ## The paper's arrangement
+#
+# Top row: ground truth, degraded, hand-crafted filters. Middle row: the learned enhancers of the paper. The bottom
+# row is the kit's own addition. As in the paper, the face area is masked by the ground truth, to keep the eye on what
+# is measured.
+
+# %%
+hand_crafted = [name for name in enhancers.names() if enhancers.get(name).kind == "hand-crafted"]
+ours = [name for name in enhancers.names() if enhancers.get(name).ours]
+learned = ["DDRNet-dn", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", "DL-Alpha", "DL-Beta", "DL-Gamma"]
+arrangement = [["Ground Truth", "Degraded", *hand_crafted], learned, ours]
+
+# %%
+from facedepth_kit import plots
+from facedepth_kit.evaluation.error import read_errors
+
+errors = read_errors(work.find("table_4_errors.csv"))
+
+
+def sample(number):
+    """The grid of one sample; titles carry the face RMSE that went into Table IV."""
+    images = {name: stack[number] for name, stack in enhanced.items()}
+    figures = {name: float(values[chosen[number]]) for name, values in errors.items()}
+    figures["Degraded"] = figures["None"]
+    return plots.sample_grid(ground_truth[number], degraded[number], images, arrangement, figures)
+
+
+# %%
+caption = (
+    "After Figure 13: random synthetic sample 1, a simulated (parametric) face; small numbers: face RMSE. Last row: "
+    "the kit's own. Enhancers without weights are left empty."
+)
+work.save_figure(sample(0), "figure_13.png", caption, width=1100)
+
+# %%
+work.save_figure(sample(1), "figure_14.png", caption.replace("13", "14").replace("sample 1", "sample 2"), width=1100)
+
+# %% [markdown]
+# ## Predict: which filter is it?
+#
+# Filters have handwritings. One smears sideways, one leaves most holes open, one makes stairs. Which picture below
+# belongs to which?
+
+# %%
+names = ["De-M8", "Hf-L", "De-M2"]
+shuffled = [names[int(index)] for index in work.rng("riddle").permutation(3)]
+work.show(plots.strip({letter: enhanced[name][0] for letter, name in zip("ABC", shuffled, strict=True)}))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Sideways streaks: filling from the left (Hf-L). Stairs: decimation by eight (De-M8), which averages blocks and so
+# closes small holes. Open holes: decimation by two (De-M2), whose blocks are too small. The cell below tells the
+# letters.
+# </details>
+
+# %%
+dict(zip("ABC", shuffled, strict=True))
+
+# %% [markdown]
+# ## Where the error sits
+#
+# The difference to the ground truth, brighter where it is larger. Look at the rim.
+
+# %%
+import numpy as np
+
+from facedepth_kit.depth import HOLE, to_unit
+
+best = sorted((name for name in ready), key=lambda name: float(errors[name].mean()))[:5]
+face = ground_truth[0] != HOLE
+difference = {name: np.abs(to_unit(enhanced[name][0]) - to_unit(ground_truth[0])) * face for name in best}
+scale = max(float(np.quantile(image[face], 0.99)) for image in difference.values())
+work.show(
+    plots.strip({name: (np.clip(image / scale, 0, 1) * 255).astype(np.uint8) for name, image in difference.items()})
+)
+
+# %% [markdown]
+# ## What you have seen
+#
+# The best enhancers differ most at the face's outline. All of this was simulated. **Next: `08_your_recordings`**
+# takes a frame as a camera writes it.
