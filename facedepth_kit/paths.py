@@ -20,7 +20,9 @@ def repository_root() -> Path:
     """
     root = PACKAGE.parent
     if not (root / "environment.yml").is_file():
-        raise KitError(f"{root}: found no facedepth-kit repository, expected one around the package: install it with `make setup`")
+        raise KitError(
+            f"{root}: found no facedepth-kit repository, expected one around the package: install it with `make setup`"
+        )
     return root
 
 

@@ -1,4 +1,4 @@
-"""What every test shares: quiet libraries that leave one core to the machine's other work, and the optional real frames."""
+"""What every test shares: quiet libraries, a seeded generator, and the real frames where there are any."""
 
 from __future__ import annotations
 

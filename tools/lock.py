@@ -37,11 +37,25 @@ def main(arguments: list[str]) -> int:
     fresh = lock.with_name(".requirements.lock.new")
     if lock.exists():
         fresh.write_bytes(lock.read_bytes())
-    command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--universal", "--python-version", "3.11", "--fork-strategy", "fewest"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "-",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--fork-strategy",
+        "fewest",
+    ]
     command += ["--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
     command += ["--quiet", "--output-file", str(fresh), *arguments]
     try:
-        done = subprocess.run(command, input="\n".join(direct_requirements(ROOT / "environment.yml")), text=True, cwd=ROOT, check=False)
+        done = subprocess.run(
+            command, input="\n".join(direct_requirements(ROOT / "environment.yml")), text=True, cwd=ROOT, check=False
+        )
         if done.returncode == 0:
             lock.write_text(HEADER + fresh.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
         return done.returncode

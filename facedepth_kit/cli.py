@@ -1,0 +1,313 @@
+"""The ``facedepth`` command: arguments in, one call into the package, results printed.
+
+A subcommand is a pair of functions: one that adds its arguments, one that runs it and returns the exit code. Both stand
+in :data:`COMMANDS`. Heavy imports belong into the second, so that ``facedepth --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from facedepth_kit import __version__
+from facedepth_kit.errors import KitError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is a ``--help`` away."""
+
+    def error(self, message: str) -> NoReturn:
+        raise KitError(f"{message} (see {self.prog} --help)")
+
+
+def _count(text: str) -> int:
+    """An argument that must be a whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above 0")
+    return number
+
+
+def _length(text: str) -> float:
+    """An argument that must be a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0")
+    return number
+
+
+# --- doctor ---------------------------------------------------------------------------------------------------------
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from facedepth_kit import doctor
+
+    findings = []
+    topic = ""
+    for finding in doctor.examine():
+        if finding.topic != topic:
+            topic = finding.topic
+            print(topic, flush=True)
+        print(f"  {doctor.SIGNS[finding.state]:<8} {finding.text}", flush=True)
+        findings.append(finding)
+    print()
+    for line in doctor.advice(findings):
+        print(line)
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
+
+
+# --- pairs and training ---------------------------------------------------------------------------------------------
+
+
+def _add_synthesize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=_count, required=True, metavar="N", help="how many pairs the store shall hold")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the pair store")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same pairs (default: 0)")
+    parser.add_argument("--faces", choices=["parametric"], default="parametric", help="where the 3D faces come from")
+    parser.add_argument("--settings", type=Path, metavar="YAML", help="settings of faces, degradation and images")
+    parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a core)")
+    parser.add_argument(
+        "--hole-values",
+        choices=["keep", "random", "blurred", "mixed"],
+        help="what stands in holes: 65535, noise, blurred noise, or one image of each (default: the settings', keep)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a store with other settings")
+
+
+def _synthesize(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from facedepth_kit.pairs import MIXED, SynthesisSettings, synthesize
+    from facedepth_kit.settings import load_yaml
+
+    settings = load_yaml(SynthesisSettings, arguments.settings) if arguments.settings else SynthesisSettings()
+    if arguments.hole_values:
+        settings = replace(
+            settings, hole_values=MIXED if arguments.hole_values == "mixed" else (arguments.hole_values,)
+        )
+    store = synthesize(
+        arguments.output,
+        arguments.count,
+        seed=arguments.seed,
+        settings=settings,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+    )
+    print(f"{arguments.output}: {len(store)} pairs")
+    return 0
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="pair store (facedepth synthesize)")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run; again to resume")
+    parser.add_argument("--settings", type=Path, metavar="YAML", help="settings of the run; the options below win")
+    parser.add_argument("--name", help="name of the weights, such as DL-Delta-1")
+    parser.add_argument("--size", metavar="NETWORK", help="DL-Alpha, DL-Beta, DL-Gamma or DL-Delta")
+    parser.add_argument("--chunks", type=_count, metavar="N", help="parts that the pairs are trained in, one by one")
+    parser.add_argument("--epochs", type=_count, metavar="N", help="passes over each chunk")
+    parser.add_argument("--batch", type=_count, metavar="N", help="images a step")
+    parser.add_argument("--seed", type=int, help="decides initial weights and order")
+    parser.add_argument("--stop-after-minutes", type=_length, metavar="T", help="stop behind the epoch that passes T")
+    parser.add_argument("--export", type=Path, metavar="DIR", help="at the end, write weights and model card there")
+    parser.add_argument("--overwrite", action="store_true", help="replace exported weights of the same name")
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from facedepth_kit.pairs import PairStore
+    from facedepth_kit.settings import load_yaml
+    from facedepth_kit.training import TrainingSettings, export, train
+
+    settings = load_yaml(TrainingSettings, arguments.settings) if arguments.settings else TrainingSettings()
+    options = ("name", "size", "chunks", "epochs", "batch", "seed")
+    given = {name: getattr(arguments, name) for name in options if getattr(arguments, name) is not None}
+    settings = replace(settings, **given)
+    store = PairStore(arguments.pairs)
+    minutes = arguments.stop_after_minutes
+    progress = train(store, arguments.output, settings, stop_after_s=None if minutes is None else minutes * 60)
+    total = settings.chunks * settings.epochs
+    loss = f", loss {progress.losses[-1]:.5f}" if progress.losses else ""
+    print(f"{arguments.output}: {progress.epoch} of {total} epochs, {progress.steps} steps{loss}")
+    if arguments.export:
+        print(export(store, arguments.output, settings, arguments.export, overwrite=arguments.overwrite))
+    return 0
+
+
+# --- enhancers ------------------------------------------------------------------------------------------------------
+
+
+def _enhancers(arguments: argparse.Namespace) -> int:
+    from facedepth_kit.enhancers import available, get, names
+
+    present = set(available())
+    for name in names():
+        enhancer = get(name) if name in present else None
+        print(f"{name:<26} {enhancer.description if enhancer else 'no weights found (facedepth train)'}")
+    return 0
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="pair store (facedepth synthesize)")
+    parser.add_argument("--enhancer", action="append", metavar="NAME", help="repeat for more (default: all available)")
+    parser.add_argument("--count", type=_count, metavar="N", help="only the first N pairs")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="write the table there, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file")
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    import csv
+
+    from facedepth_kit.enhancers import available, get
+    from facedepth_kit.evaluation.error import evaluate, summary
+    from facedepth_kit.pairs import PairStore
+    from facedepth_kit.paths import write_atomically
+
+    output: Path | None = arguments.output
+    if output is not None and output.exists() and not arguments.overwrite:
+        raise KitError(f"{output}: found a file that is already there, expected a new one (--overwrite replaces it)")
+    chosen = {name: get(name).enhance for name in arguments.enhancer or available()}
+    errors = evaluate(PairStore(arguments.pairs), chosen, count=arguments.count)
+    columns = ("enhancer", "mean", "std", "skewness", "excess_kurtosis", "pairs")
+    rows = []
+    print(f"{columns[0]:<26}" + "".join(f"{column:>17}" for column in columns[1:]))
+    for name, values in errors.items():
+        found = summary(values)
+        numbers = (found.mean, found.std, found.skewness, found.excess_kurtosis)
+        print(f"{name:<26}" + "".join(f"{number:>17.4f}" for number in numbers) + f"{found.count:>17}")
+        rows.append([name, *(f"{number:.6f}" for number in numbers), found.count])
+    if output is not None:
+        with (
+            write_atomically(output, overwrite=arguments.overwrite) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+    return 0
+
+
+# --- notebooks ------------------------------------------------------------------------------------------------------
+
+
+def _add_figures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", metavar="NAME", help="smoke, laptop (the default) or paper")
+    parser.add_argument("--only", metavar="NOTEBOOK", help="one notebook by name or number, with what it needs")
+    parser.add_argument("--seed", type=int, help="another seed than the one of the published figures")
+
+
+def _figures(arguments: argparse.Namespace) -> int:
+    from facedepth_kit import pipeline
+
+    seed = pipeline.SEED if arguments.seed is None else arguments.seed
+    return pipeline.run(arguments.profile, seed=seed, only=arguments.only, report=lambda line: print(line, flush=True))
+
+
+def _add_notebooks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if one is not up to date")
+
+
+def _notebooks(arguments: argparse.Namespace) -> int:
+    from facedepth_kit import pipeline
+
+    if not arguments.check:
+        for path in pipeline.write_notebooks():
+            print(path)
+        return 0
+    problems = pipeline.check_notebooks()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        print("`make notebooks` writes the notebooks anew from their sources", file=sys.stderr)
+        return 1
+    print("the stored notebooks are clean and match their sources")
+    return 0
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def _no_arguments(parser: argparse.ArgumentParser) -> None:
+    """For subcommands without arguments."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: its line in the help, its arguments, and what it does with them."""
+
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+COMMANDS = {
+    "doctor": Command("what is installed and found, and what is missing", _no_arguments, _doctor),
+    "enhancers": Command("the enhancers by name", _no_arguments, _enhancers),
+    "synthesize": Command("write pairs of ground truth and degraded depth images", _add_synthesize, _synthesize),
+    "train": Command("train a network on such pairs", _add_train, _train),
+    "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
+    "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
+    "notebooks": Command("make the stored notebooks from their sources", _add_notebooks, _notebooks),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the ``facedepth`` command."""
+    parser = _Parser(prog="facedepth", description="Enhancement of face depth images: the study kit's command.")
+    parser.add_argument("--version", action="version", version=f"facedepth {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.help, description=f"{command.help.capitalize()}.")
+        command.add_arguments(subparser)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0, 1 (done, but something is wrong), 2 (bad input), 130 (interrupted)."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        parsed = build_parser().parse_args(arguments)
+        code = COMMANDS[parsed.command].run(parsed)
+        sys.stdout.flush()
+    except KitError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        print("facedepth: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has gone; without this, Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _complain(_describe(error))
+    except MemoryError:
+        return _complain("out of memory")
+    return code
+
+
+def _complain(message: str) -> int:
+    print(f"facedepth: error: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _describe(error: OSError) -> str:
+    if error.strerror is None:
+        # NumPy's word for a write that the disk cut short carries no number.
+        return f"{error}{' (is the disk full?)' if 'requested and' in str(error) else ''}"
+    return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+
+
+if __name__ == "__main__":
+    sys.exit(main())
