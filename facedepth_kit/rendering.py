@@ -114,8 +114,8 @@ def fit_camera(mesh: Mesh, *, fill: float, offset: tuple[float, float] = (0.0, 0
     """
     if not 0 < fill <= 1:
         raise KitError(f"fill: found {fill}, expected a share of the image above 0 and at most 1")
-    flat = project(mesh.vertices_mm, Camera(distance_mm, 1.0, (0.0, 0.0)))
-    low, high = flat[:, :2].min(axis=0), flat[:, :2].max(axis=0)
+    flat = project(mesh.vertices_mm, Camera(distance_mm, 1.0, (0.0, 0.0))).T.copy()[:2]  # rows reduce faster than columns
+    low, high = flat.min(axis=1), flat.max(axis=1)
     focal_px = fill * SIZE / float((high - low).max())
     free = (SIZE - focal_px * (high - low)) / 2
     centre = SIZE / 2 - focal_px * (low + high) / 2 + np.asarray(offset) * free

@@ -130,7 +130,7 @@ def test_settings_travel_through_yaml_and_mistakes_are_named(tmp_path) -> None:
     settings = DegradationSettings(noise_mm=7.5, blur_px=(3, 4))
     save_yaml(settings, tmp_path / "preset.yaml")
     assert load_yaml(DegradationSettings, tmp_path / "preset.yaml") == settings
-    with pytest.raises(KitError, match="exists"):
+    with pytest.raises(KitError, match="already there"):
         save_yaml(settings, tmp_path / "preset.yaml")
     (tmp_path / "bad.yaml").write_text("noise: 3\n")
     with pytest.raises(KitError, match=r"bad\.yaml: noise: unknown setting, expected one of outline_holes"):
