@@ -416,7 +416,7 @@ def sample_grid(
         numbers = [f"\n{errors[name]:.4f}" if errors and name in errors else "" for name in row]
         titles.append(
             [
-                f"{name}\nno weights" if depth is None else f"{name}{number}"
+                f"{name}\nno weights" if depth is None else name.replace("+", "\n+ ") + number
                 for name, depth, number in zip(row, depths, numbers, strict=True)
             ]
         )

@@ -16,7 +16,8 @@ class Profile:
 
     ``test_pairs``: pairs of Table IV (section IV-D: 100,000). ``training_ground_truths`` faces, three degradations
     each, are trained in chunks of ``chunk_ground_truths`` for ``epochs`` (section IV-C: 60,000, 10,000, 10).
-    ``calibration_pairs``: pairs on which the rows without learning are held against the published ones.
+    ``calibration_pairs``: pairs on which the rows without learning are held against the published ones;
+    ``calibration_seconds``: how long the calibration notebook searches on.
     ``cell_seconds``: how long one cell may take before a headless run gives up; None waits for ever.
     """
 
@@ -24,6 +25,7 @@ class Profile:
     purpose: str
     test_pairs: int
     calibration_pairs: int
+    calibration_seconds: float
     training_ground_truths: int
     chunk_ground_truths: int
     validation_pairs: int
@@ -40,6 +42,7 @@ PROFILES = {
             purpose="CI and tests: does everything run?",
             test_pairs=24,
             calibration_pairs=24,
+            calibration_seconds=2.0,
             training_ground_truths=16,
             chunk_ground_truths=16,
             validation_pairs=8,
@@ -52,6 +55,7 @@ PROFILES = {
             purpose="students, and the figures shown in the repository",
             test_pairs=1_000,
             calibration_pairs=400,
+            calibration_seconds=30.0,
             training_ground_truths=160,
             chunk_ground_truths=80,
             validation_pairs=32,
@@ -64,6 +68,7 @@ PROFILES = {
             purpose="a GPU machine or a cluster: the paper's counts",
             test_pairs=100_000,
             calibration_pairs=2_000,
+            calibration_seconds=3_600.0,
             training_ground_truths=60_000,
             chunk_ground_truths=10_000,
             validation_pairs=1_000,

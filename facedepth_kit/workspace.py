@@ -127,7 +127,7 @@ class Workspace:
         return (
             f"**{self.notebook}** runs the **{self.profile.name}** profile with seed {self.seed}; "
             f"tables and pictures go to `{_short(self.figures)}`.\n\n"
-            f"{durations(self.notebook)}\n\n{markdown_table(rows)}"
+            f"How long it took when last run: {durations(self.notebook)}.\n\n{markdown_table(rows)}"
         )
 
 
@@ -153,8 +153,8 @@ def durations(notebook: str) -> str:
             seconds = json.loads((figures_dir(profile) / "manifest.json").read_text(encoding="utf-8"))["seconds"]
             found.append(f"{profile} {seconds[notebook]:.0f} s")
         except (OSError, ValueError, KeyError):
-            found.append(f"{profile} not yet measured here")
-    return "How long it took when last run: " + ", ".join(found) + "."
+            found.append(f"{profile} not yet measured")
+    return ", ".join(found)
 
 
 def markdown_table(rows: Sequence[Row], *, digits: int = 4) -> str:

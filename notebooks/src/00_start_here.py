@@ -1,0 +1,129 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,src//py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Start here
+#
+# A depth camera writes down, for every pixel, how far away the world is. Of a face it makes a relief with holes and
+# noise. This kit rebuilds a study of what can be done about that: *Deep learning face depth enhancement* by Schlett
+# and others.
+#
+# **Goal.** See the whole story at a glance, and check that this machine is ready for it.
+#
+# **You will learn** what the notebooks are about, in which order, and how to run them all with one command.
+
+# %% tags=["parameters"]
+profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
+seed = 2023
+output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+
+# %%
+from facedepth_kit.workspace import open_workspace
+
+work = open_workspace("00_start_here", profile, seed, output)
+work
+
+# %% [markdown]
+# ## The story in one picture
+#
+# A face is drawn (**ground truth**), spoiled as a camera would (**degraded**), and repaired (**enhanced**). Because
+# the truth is known, the repair can be marked like an exam.
+
+# %%
+from facedepth_kit import enhancers
+from facedepth_kit.pairs import SynthesisSettings, make_pair
+
+pair = make_pair(work.seed, 0, SynthesisSettings())
+degraded = pair.degraded[0]
+name = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()), "Telea")
+enhanced = enhancers.get(name).enhance(degraded)
+
+# %%
+from facedepth_kit import plots
+
+pictures = {"ground truth": pair.ground_truth, "degraded": degraded, f"enhanced by {name}": enhanced}
+work.show(plots.strip(pictures, size=2.4))
+
+# %%
+from facedepth_kit.depth import shaded_relief
+
+work.show(plots.strip({title: shaded_relief(depth) for title, depth in pictures.items()}, size=2.4))
+
+# %% [markdown]
+# ## The map
+#
+# The notebooks tell one story, in this order. Each opens with its goal and closes with where to go next. The seconds
+# are those of the last run of each profile on the machine that made the figures.
+
+# %%
+from IPython.display import Markdown
+
+from facedepth_kit.pipeline import NOTEBOOKS
+from facedepth_kit.workspace import durations, markdown_table
+
+made = {notebook.name: [name for name in notebook.outputs if not name.endswith(".md")] for notebook in NOTEBOOKS}
+titles = {
+    notebook.name: next(
+        line for line in notebook.source.read_text(encoding="utf-8").splitlines() if line.startswith("# # ")
+    )
+    for notebook in NOTEBOOKS
+}
+rows = [
+    {
+        "notebook": f"[{name}]({name}.ipynb)",
+        "about": titles[name][4:],
+        "makes": ", ".join(made[name]),
+        "took": durations(name),
+    }
+    for name in made
+]
+Markdown(markdown_table(rows))
+
+# %% [markdown]
+# ## Is this machine ready?
+#
+# The same findings as `facedepth doctor` prints. *absent* is optional; *broken* must be mended, and says how.
+
+# %%
+from facedepth_kit import doctor
+
+findings = list(doctor.examine())
+Markdown(
+    markdown_table(
+        [{"topic": one.topic, "state": one.state, "found": one.text, "how to mend": one.fix} for one in findings]
+    )
+)
+
+# %%
+for line in doctor.advice(findings):
+    print(line)
+
+# %%
+keras = next((one.text for one in findings if one.topic == "Keras" and one.state == "ok"), "unknown")
+work.save_result("machine.json", {"device": keras, "machine": [one.text for one in findings if one.topic == "machine"]})
+
+# %% [markdown]
+# ## How to use the kit
+#
+# * **Step through** a notebook: run its cells one by one. What they write goes to a desk of your own under `build/`; the
+#   figures in the repository stay as they are.
+# * **Run everything** without a screen: `make figures`. A second run does only what is new. `PROFILE=smoke` is quick,
+#   `PROFILE=paper` takes the paper's counts and wants a GPU.
+# * **Use it** on depth recordings of your own: `facedepth enhance`, as `08_your_recordings` shows.
+#
+# **Predict.** Which of the two pictures above gives the degraded face away at once, the colours or the relief? Why?
+#
+# <details><summary>Solution</summary>
+#
+# The relief. Shading follows the *slope*, and noise changes slopes much more than it changes depth. Colour follows
+# depth itself: good for seeing holes and wrong distances, blind to roughness.
+# </details>
+#
+# **Next: `01_ground_truth_synthesis`** draws the faces.
