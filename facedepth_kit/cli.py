@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from facedepth_kit import __version__
 from facedepth_kit.errors import KitError
@@ -21,8 +21,19 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 
+class _Help(argparse.HelpFormatter):
+    """Help with names and texts side by side; argparse itself forgets that subcommands are indented."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+        self._action_max_length = 14
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; the usage is a ``--help`` away."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Help, **options)
 
     def error(self, message: str) -> NoReturn:
         raise KitError(f"{message} (see {self.prog} --help)")
@@ -48,6 +59,12 @@ def _length(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0")
     return number
+
+
+def _refuse_existing(output: Path | None, overwrite: bool) -> None:
+    """Say before the work, not after it, that its result has no place."""
+    if output is not None and output.exists() and not overwrite:
+        raise KitError(f"{output}: found a file that is already there, expected a new one (--overwrite replaces it)")
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------
@@ -108,6 +125,51 @@ def _synthesize(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
     )
     print(f"{arguments.output}: {len(store)} pairs")
+    return 0
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=_length, default=30.0, metavar="T", help="time for the search (default: 30)")
+    parser.add_argument("--count", type=_count, default=40, metavar="N", help="faces to search on (default: 40)")
+    parser.add_argument(
+        "--report-count", type=_count, default=2000, metavar="N", help="fresh faces to report on (2000)"
+    )
+    parser.add_argument(
+        "--settings", type=Path, metavar="YAML", help="settings to start from (default: the found ones)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="YAML", help="write the settings found, for synthesize --settings"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides the faces and the search (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from facedepth_kit.calibration import calibrate, in_published_order
+    from facedepth_kit.pairs import SynthesisSettings
+    from facedepth_kit.settings import load_yaml, save_yaml
+
+    _refuse_existing(arguments.output, arguments.overwrite)
+    synthesis = load_yaml(SynthesisSettings, arguments.settings) if arguments.settings else SynthesisSettings()
+    found = calibrate(
+        seed=arguments.seed,
+        seconds=arguments.minutes * 60,
+        search_count=arguments.count,
+        report_count=arguments.report_count,
+        synthesis=synthesis,
+        on_improvement=lambda score, settings: print(f"score {score:.5f}", flush=True),
+    )
+    print(f"{found.tried} settings tried; on {arguments.report_count} fresh faces:")
+    print(f"{'enhancer':<12}{'published':>11}{'mean':>9}{'off by':>9}{'published std':>15}{'std':>9}")
+    for row in found.report:
+        numbers = f"{row.published_mean:>11.4f}{row.mean:>9.4f}{row.deviation:>+9.1%}{row.published_std:>15.4f}{row.std:>9.4f}"
+        print(f"{row.enhancer:<12}{numbers}{'' if row.within_tolerance else '  off'}")
+    print("in the published order" if in_published_order(found.report) else "not in the published order")
+    if arguments.output:
+        save_yaml(replace(synthesis, degradation=found.degradation), arguments.output, overwrite=arguments.overwrite)
+        print(arguments.output)
     return 0
 
 
@@ -178,8 +240,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from facedepth_kit.paths import write_atomically
 
     output: Path | None = arguments.output
-    if output is not None and output.exists() and not arguments.overwrite:
-        raise KitError(f"{output}: found a file that is already there, expected a new one (--overwrite replaces it)")
+    _refuse_existing(output, arguments.overwrite)
     chosen = {name: get(name).enhance for name in arguments.enhancer or available()}
     errors = evaluate(PairStore(arguments.pairs), chosen, count=arguments.count)
     columns = ("enhancer", "mean", "std", "skewness", "excess_kurtosis", "pairs")
@@ -256,6 +317,7 @@ COMMANDS = {
     "doctor": Command("what is installed and found, and what is missing", _no_arguments, _doctor),
     "enhancers": Command("the enhancers by name", _no_arguments, _enhancers),
     "synthesize": Command("write pairs of ground truth and degraded depth images", _add_synthesize, _synthesize),
+    "calibrate": Command("search degradation settings that meet Table IV", _add_calibrate, _calibrate),
     "train": Command("train a network on such pairs", _add_train, _train),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
     "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
@@ -278,9 +340,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 (done, but something is wrong), 2 (bad input), 130 (interrupted)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        parsed = build_parser().parse_args(arguments)
-        code = COMMANDS[parsed.command].run(parsed)
-        sys.stdout.flush()
+        code = _run(arguments)
+        sys.stdout.flush()  # here, where a reader that has gone is caught
     except KitError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -295,6 +356,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _complain("out of memory")
     return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        parsed = build_parser().parse_args(arguments)
+    except SystemExit as end:  # --help and --version
+        return int(end.code or 0)
+    return COMMANDS[parsed.command].run(parsed)
 
 
 def _complain(message: str) -> int:
