@@ -164,7 +164,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     print(f"{found.tried} settings tried; on {arguments.report_count} fresh faces:")
     print(f"{'enhancer':<12}{'published':>11}{'mean':>9}{'off by':>9}{'published std':>15}{'std':>9}")
     for row in found.report:
-        numbers = f"{row.published_mean:>11.4f}{row.mean:>9.4f}{row.deviation:>+9.1%}{row.published_std:>15.4f}{row.std:>9.4f}"
+        means = f"{row.published_mean:>11.4f}{row.mean:>9.4f}{row.deviation:>+9.1%}"
+        numbers = f"{means}{row.published_std:>15.4f}{row.std:>9.4f}"
         print(f"{row.enhancer:<12}{numbers}{'' if row.within_tolerance else '  off'}")
     print("in the published order" if in_published_order(found.report) else "not in the published order")
     if arguments.output:
@@ -331,7 +332,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"facedepth {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=command.help, description=f"{command.help.capitalize()}.")
+        subparser = subparsers.add_parser(
+            name, help=command.help, description=f"{command.help[0].upper()}{command.help[1:]}."
+        )
         command.add_arguments(subparser)
     return parser
 
