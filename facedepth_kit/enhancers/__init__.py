@@ -1,0 +1,116 @@
+"""The enhancers by name: depth image in, depth image out (section IV-C, Tables II to IV; the last rows are ours).
+
+Nothing heavy is loaded before an enhancer is called: neither the RealSense SDK nor Keras.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from facedepth_kit.depth import DepthImage, check_depth
+from facedepth_kit.errors import KitError
+
+Kind = Literal["none", "hand-crafted", "classical", "learned"]
+
+
+@dataclass(frozen=True)
+class Enhancer:
+    """One row of the comparison.
+
+    ``enhance`` takes (256, 256) or (n, 256, 256) uint16 (hole 65535), leaves it as it is and returns a new array of the
+    same shape and dtype. It may be called from several threads. It raises :class:`KitError` for another shape or dtype, for
+    missing or damaged weights, or where the RealSense SDK does not load. ``ours`` marks rows that the paper does not have.
+    """
+
+    name: str
+    kind: Kind
+    ours: bool
+    description: str
+    enhance: Callable[[DepthImage], DepthImage]
+
+
+_DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
+    "None": ("none", "the degraded image as it is"),
+    "De-M2": ("hand-crafted", "RealSense decimation, magnitude 2, scaled back bilinearly"),
+    "De-M8": ("hand-crafted", "RealSense decimation, magnitude 8, scaled back bilinearly"),
+    "Hf-FFA": ("hand-crafted", "RealSense hole filling, farthest from around"),
+    "Hf-NFA": ("hand-crafted", "RealSense hole filling, nearest from around"),
+    "Hf-L": ("hand-crafted", "RealSense hole filling, from the left"),
+    "Sp-Hf16": ("hand-crafted", "RealSense spatial filter, hole filling up to 16 pixels"),
+    "Sp-HfU": ("hand-crafted", "RealSense spatial filter, unlimited hole filling"),
+    "DL-Alpha": ("learned", "U-Net of 6,731,041 parameters"),
+    "DL-Beta": ("learned", "U-Net of 13,746,881 parameters"),
+    "DL-Gamma": ("learned", "U-Net of 11,593,825 parameters"),
+    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters, trained by the paper's protocol"),
+    "DL-Delta-2": ("learned", "DL-Delta-1 trained once more"),
+    "DL-Delta-3": ("learned", "DL-Delta-2 trained once more"),
+    "DL-Delta-4": ("learned", "DL-Delta-3 trained once more"),
+    "Telea": ("classical", "OpenCV inpainting by Telea's method (ours)"),
+    "Navier-Stokes": ("classical", "OpenCV inpainting by the Navier-Stokes method (ours)"),
+    "Telea+bilateral": ("classical", "Telea's inpainting, then a bilateral filter (ours)"),
+    "Navier-Stokes+bilateral": ("classical", "Navier-Stokes inpainting, then a bilateral filter (ours)"),
+    "DL-Kit-1": ("learned", "DL-Delta's U-Net with an objective of the kit's own (ours): depth and validity apart"),
+}
+_OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-1")
+
+
+def names() -> list[str]:
+    """All enhancers, with or without weights: the paper's in its order, then ours."""
+    return list(_DESCRIPTIONS)
+
+
+def available() -> list[str]:
+    """Those of :func:`names` that can run here: weights are present, and so is the RealSense SDK's package."""
+    from facedepth_kit.enhancers.networks import weights_present
+
+    sdk = importlib.util.find_spec("pyrealsense2") is not None
+    able = {"none": True, "classical": True, "hand-crafted": sdk}
+    return [name for name, (kind, _) in _DESCRIPTIONS.items() if (weights_present(name) if kind == "learned" else able[kind])]
+
+
+def get(name: str) -> Enhancer:
+    """The enhancer of that name; any other name works, too, if a model card in the weights folder bears it.
+
+    Raises :class:`KitError`, naming the known ones, if there is none. A learned enhancer's weights are read and checked when
+    it is first called.
+    """
+    if name not in _DESCRIPTIONS:
+        from facedepth_kit.enhancers.networks import learned_enhancer, weights_present
+
+        # Networks that the user trained under a name of their own.
+        if name and weights_present(name):
+            return Enhancer(name, "learned", True, "a network of your own", learned_enhancer(name))
+        raise KitError(f"enhancer: found {name!r}, expected one of {', '.join(names())}")
+    kind, description = _DESCRIPTIONS[name]
+    return Enhancer(name, kind, name in _OURS, description, _function(name, kind))
+
+
+def _function(name: str, kind: Kind) -> Callable[[DepthImage], DepthImage]:
+    if kind == "hand-crafted":
+
+        def enhance(depth: DepthImage) -> DepthImage:
+            from facedepth_kit.enhancers.filters import TABLE_II, filtered
+
+            return filtered(depth, TABLE_II[name])
+
+    elif kind == "classical":
+
+        def enhance(depth: DepthImage) -> DepthImage:
+            from facedepth_kit.enhancers.inpainting import ROWS, inpainted
+
+            return inpainted(depth, ROWS[name])
+
+    elif kind == "learned":
+        from facedepth_kit.enhancers.networks import learned_enhancer
+
+        return learned_enhancer(name)
+
+    else:
+
+        def enhance(depth: DepthImage) -> DepthImage:
+            return check_depth(depth).copy()
+
+    return enhance

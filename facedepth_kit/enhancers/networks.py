@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, check_depth, from_unit, to_unit
+from facedepth_kit.errors import KitError
 
 if TYPE_CHECKING:
     import keras
 
-INPUT_PIXELS = 256
+FloatArray = npt.NDArray[np.float32]
+INPUT_PIXELS = SIZE
 
 
 @dataclass(frozen=True)
@@ -47,11 +60,13 @@ def build_network(size: str | NetworkSize, *, head_channels: int = 1) -> keras.M
 
     Returns:
         A model from (n, 256, 256, 1) float32 (0 nearest, 1 farthest or hole) to (n, 256, 256, head_channels) float32. The
-        head computes in float32 under any Keras dtype policy, so that 16-bit depth survives mixed precision.
+        head computes in float32 under any Keras dtype policy, so that 16-bit depth survives mixed precision. Raises :class:`KitError` for an unknown name.
     """
     import keras
     from keras import layers
 
+    if isinstance(size, str) and size not in SIZES:
+        raise KitError(f"network: found size {size!r}, expected one of {', '.join(SIZES)}")
     shape = SIZES[size] if isinstance(size, str) else size
 
     def convolve(x: keras.KerasTensor, filters: int, count: int, name: str) -> keras.KerasTensor:
@@ -79,4 +94,158 @@ def build_network(size: str | NetworkSize, *, head_channels: int = 1) -> keras.M
         x = layers.Concatenate(name=f"up{level}_concatenate")([x, skips[level - 1]])
         x = convolve(x, shape.filters[level - 1], shape.convolutions, f"up{level}")
     outputs = layers.Conv2D(head_channels, 1, dtype="float32", name="head")(x)
-    return keras.Model(inputs, outputs, name=size.replace("-", "_").lower() if isinstance(size, str) else "unet")
+    return keras.Model(inputs, outputs, name=size if isinstance(size, str) else "U-Net")
+
+
+def weights_present(name: str) -> bool:
+    """Whether the weights folder holds a model card and weights of that name; neither is opened."""
+    card, weights = _paths(name)
+    return card.is_file() and weights.is_file()
+
+
+def _paths(name: str) -> tuple[Path, Path]:
+    from facedepth_kit.paths import weights_dir
+
+    folder = weights_dir()
+    return folder / f"{name}.json", folder / f"{name}.weights.h5"
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Read a Keras 3 ``.weights.h5`` file into a network of the same size; no code is executed.
+
+    Raises :class:`KitError` for a missing, truncated or foreign file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise KitError(f"{path}: no such file, expected weights for {model.name}")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()
+        raise KitError(f"{path}: found no weights for {model.name} ({reason[0][:120] if reason else type(error).__name__})") from None
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The fields of a model card that the code depends on; the rest of the JSON is for people."""
+
+    name: str
+    size: str
+    head_channels: int
+    validity_threshold: float
+    sha256: str
+
+    @staticmethod
+    def read(path: str | Path) -> ModelCard:
+        """Read and check a model card. Raises :class:`KitError` if the file is missing, no JSON, or lacks a field."""
+        path = Path(path)
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise KitError(f"{path}: no such file, expected a model card (facedepth train writes one)") from None
+        except (OSError, ValueError) as error:
+            raise KitError(f"{path}: found {type(error).__name__}, expected a model card in JSON") from None
+        try:
+            card = ModelCard(
+                name=str(fields["name"]),
+                size=str(fields["size"]),
+                head_channels=int(fields["head_channels"]),
+                validity_threshold=float(fields.get("validity_threshold", 0.5)),
+                sha256=str(fields["sha256"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise KitError(f"{path}: found no usable field {error}, expected name, size, head_channels and sha256") from None
+        if card.size not in SIZES or card.head_channels not in (1, 2) or not 0 < card.validity_threshold < 1:
+            raise KitError(
+                f"{path}: found size {card.size!r}, {card.head_channels} channels, threshold {card.validity_threshold}, "
+                f"expected one of {', '.join(SIZES)}, 1 or 2, and a threshold within 0..1"
+            )
+        return card
+
+
+class _Network:
+    """A network with its weights, compiled for one batch size."""
+
+    def __init__(self, card: ModelCard, weights: Path) -> None:
+        import keras
+
+        self.card = card
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("float32")  # a trainer in this process may have set another one
+        try:
+            self.model = build_network(card.size, head_channels=card.head_channels)
+        finally:
+            keras.config.set_dtype_policy(policy)
+        load_weights(self.model, weights)
+        self._forward = _compiled(self.model)
+
+    def __call__(self, images: DepthImage) -> DepthImage:
+        """(n, 256, 256) uint16 to the same, image by image: measured, a larger batch is slower per image (cache)."""
+        result = np.empty_like(images)
+        for image, out in zip(images, result, strict=True):
+            raw = self._forward(to_unit(image)[None, ..., None])[0]
+            depth = from_unit(raw[..., 0])
+            if self.card.head_channels == 2:
+                # A valid pixel must not read as a hole, whatever its depth; the second channel alone decides on holes.
+                depth = np.minimum(depth, np.uint16(FARTHEST))
+                threshold = self.card.validity_threshold
+                depth[raw[..., 1] < math.log(threshold / (1 - threshold))] = HOLE
+            out[...] = depth
+        return result
+
+
+def _compiled(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
+    """One forward pass, compiled: (1, 256, 256, 1) float32 to (1, 256, 256, channels) float32.
+
+    ``Model.predict`` would give the same at thrice the time: it sets up a data pipeline on each call.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda unit: np.asarray(model.predict_on_batch(unit), dtype=np.float32)
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((1, INPUT_PIXELS, INPUT_PIXELS, 1), tf.float32)]
+    forward = tf.function(lambda unit: model(unit, training=False), input_signature=signature)
+    return lambda unit: np.asarray(forward(tf.constant(unit)))
+
+
+# Keyed by path and the file's state, so that weights which are trained anew under the same name are read again.
+_loaded: dict[str, tuple[tuple[int, ...], _Network]] = {}
+_loading = threading.Lock()
+
+
+def _network(name: str) -> _Network:
+    card_path, weights = _paths(name)
+    try:
+        state = tuple(value for path in (card_path, weights) for value in (path.stat().st_mtime_ns, path.stat().st_size))
+    except FileNotFoundError as error:
+        raise KitError(f"{error.filename}: no such file, expected the weights of {name} (facedepth train makes them)") from None
+    with _loading:
+        key = str(weights)
+        known = _loaded.get(key)
+        if known is None or known[0] != state:
+            card = ModelCard.read(card_path)
+            with weights.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != card.sha256:
+                raise KitError(f"{weights}: found SHA-256 {found[:12]}..., expected {card.sha256[:12]}... as in {card_path.name}")
+            known = _loaded[key] = (state, _Network(card, weights))
+        return known[1]
+
+
+def learned_enhancer(name: str) -> Callable[[DepthImage], DepthImage]:
+    """The enhancer whose weights and model card bear that name in the weights folder.
+
+    Nothing is read before the first call; then the weights are checked against the card's SHA-256, loaded once per process
+    and shared by all threads. The function takes and returns uint16 (256, 256) or (n, 256, 256), of any span (a face's own
+    range or 25 cm): holes go in as 1. With one output channel, what rounds to 1 comes out as hole; with two, the
+    pixels whose validity lies below the card's threshold. Raises :class:`KitError`, on call, for another shape or dtype, and
+    for missing, damaged or foreign weights.
+    """
+
+    def enhance(depth: DepthImage) -> DepthImage:
+        check_depth(depth)
+        return _network(name)(depth.reshape(-1, INPUT_PIXELS, INPUT_PIXELS)).reshape(depth.shape)
+
+    return enhance
