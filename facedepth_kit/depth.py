@@ -40,7 +40,8 @@ class DepthRange:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.near_mm) and np.isfinite(self.span_mm) and self.span_mm > 0):
-            raise KitError(f"depth range: found near {self.near_mm} mm, span {self.span_mm} mm, expected finite values and a span above 0")
+            found = f"near {self.near_mm} mm, span {self.span_mm} mm"
+            raise KitError(f"depth range: found {found}, expected finite values and a span above 0")
 
 
 def check_depth(depth: npt.NDArray[np.generic], name: str = "depth", *, size: int | None = SIZE) -> DepthImage:
@@ -144,9 +145,9 @@ def write_png(path: str | Path, depth: DepthImage, *, overwrite: bool = False) -
 
 @cache
 def _colour_table(name: str) -> Picture:
-    import matplotlib
+    import matplotlib as mpl
 
-    return np.rint(np.asarray(matplotlib.colormaps[name](np.linspace(0, 1, 1024)))[:, :3] * 255).astype(np.uint8)
+    return np.rint(np.asarray(mpl.colormaps[name](np.linspace(0, 1, 1024)))[:, :3] * 255).astype(np.uint8)
 
 
 def colourize(
@@ -159,10 +160,10 @@ def colourize(
 ) -> Picture:
     """Depth as colour, near bright and far dark, lightly shaded so that the relief shows; holes are grey.
 
-    ``depth`` is uint16 (..., height, width), the result uint8 RGB (..., height, width, 3). The colours run over ``limits``
-    (shares of the image's span; the same for all images, so that pictures compare); ``relief`` is how much of the
-    brightness the shading may take (0: colour alone), with ``depth_range`` as in :func:`shaded_relief`. ``colours`` is a
-    Matplotlib colour map, a perceptually uniform one by default.
+    ``depth`` is uint16 (..., height, width), the result uint8 RGB (..., height, width, 3). The colours run over
+    ``limits`` (shares of the image's span; the same for all images, so that pictures compare); ``relief`` is how much
+    of the brightness the shading may take (0: colour alone), with ``depth_range`` as in :func:`shaded_relief`.
+    ``colours`` is a Matplotlib colour map, a perceptually uniform one by default.
     """
     table = _colour_table(colours)
     low, high = limits[0] * FARTHEST, limits[1] * FARTHEST
@@ -178,9 +179,9 @@ def colourize(
 def shaded_relief(depth: DepthImage, depth_range: DepthRange | None = None, *, pixel_mm: float = 1.0) -> Picture:
     """The surface as a grey sculpture lit from the upper left; holes are dark blue.
 
-    ``depth`` is uint16 (..., height, width), the result uint8 RGB (..., height, width, 3). Slopes are true to scale when
-    ``depth_range`` is given and ``pixel_mm`` is the width of a pixel on the face (about 1 mm where a face fills 256
-    pixels); without a range 25 cm is assumed, which makes images of a shorter span look steeper.
+    ``depth`` is uint16 (..., height, width), the result uint8 RGB (..., height, width, 3). Slopes are true to scale
+    when ``depth_range`` is given and ``pixel_mm`` is the width of a pixel on the face (about 1 mm where a face fills
+    256 pixels); without a range 25 cm is assumed, which makes images of a shorter span look steeper.
     """
     grey = np.rint(255 * (0.08 + 0.92 * _light(depth, depth_range, pixel_mm))).astype(np.uint8)
     picture = np.repeat(grey[..., None], 3, axis=-1)
@@ -205,10 +206,11 @@ def _slope(steps: npt.NDArray[np.float32], valid: Mask, axis: int) -> npt.NDArra
     values = np.moveaxis(steps, axis, -1)
     both = pairs[..., 1:] & pairs[..., :-1]
     difference = np.where(both, values[..., 1:] - values[..., :-1], 0)
-    total = np.zeros_like(values)
-    count = np.zeros_like(values)
+    total = np.zeros(values.shape, np.float32)
+    count = np.zeros(values.shape, np.float32)
     total[..., 1:] += difference
     total[..., :-1] += difference
     count[..., 1:] += both
     count[..., :-1] += both
-    return np.moveaxis(total / np.maximum(count, 1), -1, axis)
+    mean: npt.NDArray[np.float32] = total / np.maximum(count, 1)
+    return np.moveaxis(mean, -1, axis)

@@ -1,0 +1,127 @@
+"""Where the face is in a colour or infrared picture: Dlib's frontal detector and its 68 landmarks."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.errors import KitError
+from facedepth_kit.face_region import Box
+
+Picture = npt.NDArray[np.uint8]
+
+MODEL_PACKAGE = "face_recognition_models"
+MODEL_FILE = "models/shape_predictor_68_face_landmarks.dat"
+GAMMA = 0.6
+CHIN, BROWS = 8, slice(17, 27)
+# Hairline to brows is about as long as brows to nose and nose to chin.
+FOREHEAD = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face in a picture: pixels, x to the right and y down.
+
+    ``box`` (left, top, right, bottom; right and bottom exclusive) reaches from hairline to chin and over all
+    landmarks. ``landmarks`` is float64 (68, 2) in Dlib's order, ``score`` the detector's confidence.
+    """
+
+    box: Box
+    landmarks: npt.NDArray[np.float64]
+    score: float
+
+    @property
+    def outline(self) -> npt.NDArray[np.float64]:
+        """A polygon (78, 2) on the face: the landmarks and the brows moved up over two thirds of the forehead."""
+        return np.concatenate([self.landmarks, _forehead(self.landmarks, FOREHEAD * 2 / 3)])
+
+
+def detect_face(picture: npt.NDArray[np.generic]) -> Face | None:
+    """The most confident face in a picture, or None.
+
+    ``picture`` is uint8 or uint16, grey (height, width) or RGB (height, width, 3); infrared images of depth cameras are
+    uint16. Raises :class:`KitError` for other arrays, and when Dlib's model is not installed.
+    """
+    grey = to_grey(picture)
+    scale = _upscaling(max(grey.shape))
+    large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale > 1 else grey
+    detector, predictor = _dlib_models()
+    boxes: Any = ()
+    # The second try is for faces that are turned or badly lit; the threshold stays where false alarms are rare.
+    for candidate in (large, cv2.createCLAHE(2.0, (4, 4)).apply(large)):
+        boxes, scores, _ = detector.run(candidate, 0, -0.2)
+        if len(boxes) > 0:
+            break
+    if len(boxes) == 0:
+        return None
+    best = int(np.argmax(scores))
+    shape = predictor(large, boxes[best])
+    points = np.array([(point.x, point.y) for point in shape.parts()], np.float64)
+    landmarks = (points + 0.5) / scale - 0.5
+    return Face(face_box(landmarks), landmarks, float(scores[best]))
+
+
+def face_box(landmarks: npt.NDArray[np.floating]) -> Box:
+    """The box (left, top, right, bottom) around 68 landmarks (68, 2) and the forehead above them."""
+    points = np.concatenate([landmarks, _forehead(landmarks, FOREHEAD)])
+    low, high = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    return int(low[0]), int(low[1]), int(high[0]) + 1, int(high[1]) + 1
+
+
+def to_grey(picture: npt.NDArray[np.generic]) -> Picture:
+    """A picture as 8-bit grey (height, width): RGB by its luminance, 16 bits by contrast stretching and gamma 0.6.
+
+    Infrared images are bright near the camera and nearly black elsewhere; gamma lifts the shadows of the face.
+    """
+    if picture.dtype not in (np.uint8, np.uint16) or picture.size == 0:
+        raise KitError(f"picture: found dtype {picture.dtype}, shape {picture.shape}, expected uint8 or uint16 pixels")
+    if picture.ndim == 3 and picture.shape[2] == 3:
+        picture = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY))
+    if picture.ndim != 2:
+        raise KitError(f"picture: found shape {picture.shape}, expected (height, width) or (height, width, 3)")
+    if picture.dtype == np.uint8:
+        return np.ascontiguousarray(picture, np.uint8)
+    low, high = np.percentile(picture, (1, 99))
+    stretched = np.clip((picture.astype(np.float32) - low) / max(high - low, 1), 0, 1) ** GAMMA
+    return np.rint(stretched * 255).astype(np.uint8)
+
+
+def _forehead(landmarks: npt.NDArray[np.floating], share: float) -> npt.NDArray[np.floating]:
+    brows = landmarks[BROWS]
+    return brows + (brows.mean(axis=0) - landmarks[CHIN]) * share
+
+
+def _upscaling(longer_side: int) -> int:
+    """Dlib finds faces from 80 pixels on: small recordings are enlarged three times, larger ones less."""
+    return 3 if longer_side <= 400 else 2 if longer_side <= 700 else 1
+
+
+def landmark_model() -> Path:
+    """The file of Dlib's 68-point model, found without importing the package that carries it.
+
+    Raises :class:`KitError` saying what to install.
+    """
+    spec = importlib.util.find_spec(MODEL_PACKAGE)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        model = Path(folder) / MODEL_FILE
+        if model.is_file():
+            return model
+    raise KitError(
+        f"Dlib's 68-point model: found no package {MODEL_PACKAGE} that holds it, expected it installed (pip)"
+    )
+
+
+@cache
+def _dlib_models() -> tuple[Any, Any]:
+    try:
+        import dlib
+    except ImportError as error:
+        raise KitError("Dlib: found no such package, expected dlib-bin installed (pip) to find faces") from error
+    return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(landmark_model()))
