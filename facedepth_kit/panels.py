@@ -25,14 +25,15 @@ SLIDERS: tuple[tuple[str, str, float, float], ...] = (
 )
 
 
-def panel_picture(ground_truth: DepthImage, degraded: DepthImage) -> bytes:
+def panel_picture(ground_truth: DepthImage, degraded: DepthImage, depth_range: DepthRange) -> bytes:
     """Ground truth and degraded image side by side, colour above, shaded relief below, as PNG bytes."""
     import cv2
 
-    rows = []
-    for draw in (colourize, shaded_relief):
-        pictures = [draw(depth) for depth in (ground_truth, degraded)]
-        rows.append(np.hstack([p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=2) for p in pictures]))
+    both = (ground_truth, degraded)
+    rows = [
+        np.hstack([colourize(depth, depth_range) for depth in both]),
+        np.hstack([shaded_relief(depth, depth_range) for depth in both]),
+    ]
     ok, encoded = cv2.imencode(".png", np.vstack(rows)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert ok
     return bytes(encoded)
@@ -68,7 +69,7 @@ def degradation_panel(
     def refresh(_: Any = None) -> None:
         rng = np.random.default_rng(number.value)
         degraded = degrade(ground_truth, depth_range=depth_range, settings=current(), rng=rng, hole_values=helper.value)
-        picture.value = panel_picture(ground_truth, degraded)
+        picture.value = panel_picture(ground_truth, degraded, depth_range)
         face = ground_truth != HOLE
         share = float(np.mean(degraded[face] == HOLE))
         numbers.value = (

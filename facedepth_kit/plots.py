@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import HOLE, DepthImage, colourize, shaded_relief
+from facedepth_kit.depth import HOLE, DepthImage, DepthRange, colourize, shaded_relief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from facedepth_kit.rendering import Mesh
 
-Picture = npt.NDArray[np.generic]
+Picture = npt.NDArray[Any]
 
 INK, QUIET, LINE = "#22303c", "#6b7785", "#9aa5b1"
 OURS, THEIRS, KIT_ONLY, MISSING = "#1f6fb2", "#c9ced6", "#e08a1e", "#f3f4f6"
@@ -103,10 +103,11 @@ def ground_truth_process(mesh: Mesh, depth: DepthImage, parameters: str) -> Figu
     return figure
 
 
-def ground_truth_examples(depths: Sequence[DepthImage], labels: Sequence[str]) -> Figure:
+def ground_truth_examples(depths: Sequence[DepthImage], ranges: Sequence[DepthRange], labels: Sequence[str]) -> Figure:
     """Figure 4: first row the faces, shaded (the paper: the photos), second row their colourised depth."""
+    shaded = [shaded_relief(depth, depth_range) for depth, depth_range in zip(depths, ranges, strict=True)]
     return picture_grid(
-        [[shaded_relief(depth) for depth in depths], [colourize(depth) for depth in depths]],
+        [shaded, [colourize(depth) for depth in depths]],
         [list(labels), [""] * len(depths)],
         row_labels=["face, shaded", "ground truth depth"],
         size=2.0,

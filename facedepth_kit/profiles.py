@@ -25,7 +25,7 @@ class Profile:
     purpose: str
     test_pairs: int
     calibration_pairs: int
-    calibration_seconds: float
+    calibration_seconds: int
     training_ground_truths: int
     chunk_ground_truths: int
     validation_pairs: int
@@ -42,7 +42,7 @@ PROFILES = {
             purpose="CI and tests: does everything run?",
             test_pairs=24,
             calibration_pairs=24,
-            calibration_seconds=2.0,
+            calibration_seconds=2,
             training_ground_truths=16,
             chunk_ground_truths=16,
             validation_pairs=8,
@@ -55,7 +55,7 @@ PROFILES = {
             purpose="students, and the figures shown in the repository",
             test_pairs=1_000,
             calibration_pairs=400,
-            calibration_seconds=30.0,
+            calibration_seconds=30,
             training_ground_truths=160,
             chunk_ground_truths=80,
             validation_pairs=32,
@@ -68,7 +68,7 @@ PROFILES = {
             purpose="a GPU machine or a cluster: the paper's counts",
             test_pairs=100_000,
             calibration_pairs=2_000,
-            calibration_seconds=3_600.0,
+            calibration_seconds=3_600,
             training_ground_truths=60_000,
             chunk_ground_truths=10_000,
             validation_pairs=1_000,

@@ -59,7 +59,7 @@ def tables() -> Mapping[str, Any]:
 def rows(table: str) -> Mapping[str, Mapping[str, Value]]:
     """Table ``"I"``..``"IV"`` of the Schlett paper as row -> metric -> value, in the paper's order.
 
-    A key of :func:`tables` that holds rows will do, too. Raises :class:`KitError` for a table that the kit does not hold.
+    A key of :func:`tables` that holds rows will do, too. Raises :class:`KitError` for a table that the kit lacks.
     """
     everything = tables()
     if table == "I":

@@ -121,12 +121,16 @@ class Workspace:
         folder = self.kept_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs"])
         return synthesize(folder, count, seed=seed, settings=settings, progress=False)
 
+    def _destination(self) -> str:
+        staged = "staging" in self.figures.parts  # the pipeline moves finished outputs
+        return f"figures/{self.profile.name}" if staged else _short(self.figures)
+
     def _repr_markdown_(self) -> str:
         sizes = [{"what": key.replace("_", " "), "here": value} for key, value in asdict(self.profile).items()]
         rows = [row for row in sizes if row["what"] not in ("name", "cell seconds")]
         return (
             f"**{self.notebook}** runs the **{self.profile.name}** profile with seed {self.seed}; "
-            f"tables and pictures go to `{_short(self.figures)}`.\n\n"
+            f"tables and pictures go to `{self._destination()}`.\n\n"
             f"How long it took when last run: {durations(self.notebook)}.\n\n{markdown_table(rows)}"
         )
 

@@ -38,6 +38,8 @@ def test_every_slider_names_its_setting_and_starts_at_the_calibrated_value() -> 
 
 
 def test_picture_is_a_png_of_two_by_two_images() -> None:
-    picture = cv2.imdecode(np.frombuffer(panel_picture(face(), face()), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(
+        np.frombuffer(panel_picture(face(), face(), DepthRange(450.0, 120.0)), np.uint8), cv2.IMREAD_COLOR
+    )
     assert picture is not None
     assert picture.shape == (512, 512, 3)

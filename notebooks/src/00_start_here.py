@@ -54,7 +54,8 @@ work.show(plots.strip(pictures, size=2.4))
 # %%
 from facedepth_kit.depth import shaded_relief
 
-work.show(plots.strip({title: shaded_relief(depth) for title, depth in pictures.items()}, size=2.4))
+reliefs = {title: shaded_relief(depth, pair.depth_range) for title, depth in pictures.items()}
+work.show(plots.strip(reliefs, size=2.4))
 
 # %% [markdown]
 # ## The map
@@ -112,8 +113,8 @@ work.save_result("machine.json", {"device": keras, "machine": [one.text for one 
 # %% [markdown]
 # ## How to use the kit
 #
-# * **Step through** a notebook: run its cells one by one. What they write goes to a desk of your own under `build/`; the
-#   figures in the repository stay as they are.
+# * **Step through** a notebook: run its cells one by one. What they write goes to a desk of your own under `build/`;
+#   the figures in the repository stay as they are.
 # * **Run everything** without a screen: `make figures`. A second run does only what is new. `PROFILE=smoke` is quick,
 #   `PROFILE=paper` takes the paper's counts and wants a GPU.
 # * **Use it** on depth recordings of your own: `facedepth enhance`, as `08_your_recordings` shows.

@@ -110,7 +110,7 @@ from facedepth_kit import plots
 from facedepth_kit.depth import shaded_relief
 
 grey = (depth.astype(np.float32) / HOLE * 255).astype(np.uint8)
-work.show(plots.strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(depth)}))
+work.show(plots.strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(depth, depth_range)}))
 
 # %% [markdown]
 # ## Figure 3: the whole way
@@ -130,14 +130,15 @@ from facedepth_kit.pairs import SynthesisSettings, render_ground_truth
 
 rng = work.rng("figure 4")
 faces = [draw_face(rng) for _ in range(4)]
-depths = [render_ground_truth(one, SynthesisSettings(), rng)[0] for one in faces]
+rendered = [render_ground_truth(one, SynthesisSettings(), rng) for one in faces]
+depths, ranges = zip(*rendered, strict=True)
 labels = [f"yaw {one.yaw_deg:.0f}°, pitch {one.pitch_deg:.0f}°" for one in faces]
 
 # %%
 caption = (
     "After Figure 4. Simulated: first row parametric faces, shaded (the paper: photos); second row their ground truth."
 )
-work.save_figure(plots.ground_truth_examples(depths, labels), "figure_04.png", caption)
+work.save_figure(plots.ground_truth_examples(depths, ranges, labels), "figure_04.png", caption)
 
 # %% [markdown]
 # ## Predict: what does distance do?
@@ -147,8 +148,11 @@ work.save_figure(plots.ground_truth_examples(depths, labels), "figure_04.png", c
 
 # %%
 near, far = (render_depth_mm(mesh, fit_camera(mesh, fill=0.85, distance_mm=mm)) for mm in (250.0, 2500.0))
-pictures = {name: from_millimetres(seen, own_range(seen)) for name, seen in (("near", near), ("far", far))}
-work.show(plots.strip({name: shaded_relief(picture) for name, picture in pictures.items()}))
+pictures = {
+    name: shaded_relief(from_millimetres(seen, own_range(seen)), own_range(seen))
+    for name, seen in (("near", near), ("far", far))
+}
+work.show(plots.strip(pictures))
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -137,7 +137,7 @@ for name in ("ground truth", "punched", "noise", "blurred"):
 # <details><summary>Solution</summary>
 #
 # The holes, by far: each hole pixel in the face is wrong by nearly the whole range, and squares are unforgiving.
-# Against them noise hardly shows, and the blur takes most of it away again. So an enhancer that fills holes well wins
+# Against them noise hardly shows, and the blur takes part of it away again. So an enhancer that fills holes well wins
 # Table IV, and one that only smooths cannot.
 # </details>
 #

@@ -165,7 +165,8 @@ again = calibrate(
     on_improvement=lambda score, settings: steps.append((score, settings)),
 )
 print(
-    f"{again.tried} settings tried, {len(steps)} improvements, best score {again.score:.4f} (zero: every row as published)"
+    f"{again.tried} settings tried, {len(steps)} improvements, best score {again.score:.4f} "
+    "(zero: every row as published)"
 )
 again.degradation
 
