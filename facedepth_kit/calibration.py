@@ -10,16 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from facedepth_kit import enhancers
+from facedepth_kit import enhancers, published
 from facedepth_kit.degradation import DegradationSettings, degrade
 from facedepth_kit.depth import DepthImage, DepthRange
 from facedepth_kit.evaluation.error import ErrorSummary, face_rmse, summary
 from facedepth_kit.faces.parametric import draw_face
 from facedepth_kit.pairs import SynthesisSettings, render_ground_truth
-from facedepth_kit import published
 
 ROWS = ("None", "De-M2", "De-M8", "Hf-FFA", "Hf-NFA", "Hf-L", "Sp-Hf16", "Sp-HfU")
 TOLERANCE = 0.10
@@ -74,7 +74,9 @@ def measure(truths: GroundTruths, degradation: DegradationSettings, seed: int) -
     errors: dict[str, list[float]] = {name: [] for name in ROWS}
     rows = {name: enhancers.get(name).enhance for name in ROWS}
     for index, (truth, depth_range) in enumerate(truths):
-        degraded = degrade(truth, depth_range=depth_range, settings=degradation, rng=np.random.default_rng([seed, index]))
+        degraded = degrade(
+            truth, depth_range=depth_range, settings=degradation, rng=np.random.default_rng([seed, index])
+        )
         for name, enhance in rows.items():
             errors[name].append(float(face_rmse(enhance(degraded), truth)))
     return {name: summary(values) for name, values in errors.items()}
@@ -84,17 +86,22 @@ def compare(measured: dict[str, ErrorSummary]) -> tuple[RowReport, ...]:
     """The measured rows beside the published ones."""
     claimed = published.rows("IV")
     return tuple(
-        RowReport(name, float(claimed[name]["mean"]), float(claimed[name]["std"]), measured[name].mean, measured[name].std) for name in ROWS
+        RowReport(
+            name, float(claimed[name]["mean"]), float(claimed[name]["std"]), measured[name].mean, measured[name].std
+        )
+        for name in ROWS
     )
 
 
 def score(report: tuple[RowReport, ...]) -> float:
-    """How far a report is from the paper: squared log ratios of means and (lightly) spreads, and a price for a wrong order."""
+    """How far a report is from the paper: squared log ratios of means and (lightly) spreads, and a price for a wrong
+    order."""
     total = sum(
-        np.log(row.mean / row.published_mean) ** 2 + STD_WEIGHT * np.log(max(row.std, 1e-6) / row.published_std) ** 2 for row in report
+        np.log(row.mean / row.published_mean) ** 2 + STD_WEIGHT * np.log(max(row.std, 1e-6) / row.published_std) ** 2
+        for row in report
     )
     ranked = sorted(report, key=lambda row: row.published_mean)
-    for better, worse in zip(ranked, ranked[1:], strict=False):
+    for better, worse in pairwise(ranked):
         total += ORDER_WEIGHT * max(float(np.log(better.mean / worse.mean)), 0.0) ** 2
     return float(total)
 
@@ -139,9 +146,11 @@ def calibrate(
     synthesis: SynthesisSettings | None = None,
     on_improvement: Callable[[float, DegradationSettings], None] | None = None,
 ) -> Calibration:
-    """Search from the current defaults for ``seconds`` and report on ``report_count`` faces that the search did not see.
+    """Search from the current defaults for ``seconds`` and report on ``report_count`` faces that the search did not
+    see.
 
-    A hill climb with random neighbours on ``search_count`` fixed faces. Every candidate keeps the paper's 15 mm of noise.
+    A hill climb with random neighbours on ``search_count`` fixed faces. Every candidate keeps the paper's 15 mm of
+    noise.
     """
     synthesis = synthesis or SynthesisSettings()
     rng = np.random.default_rng(seed)

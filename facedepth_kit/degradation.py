@@ -37,12 +37,20 @@ class DegradationSettings:
     random_holes: tuple[int, int] = (52, 62)
     random_hole_px: tuple[float, float] = (1.0, 34.0)
     noise_mm: float = 15.0
-    blur_px: tuple[int, int] = (3, 23)
+    blur_px: tuple[int, int] = (2, 17)
     background: tuple[float, float] = (0.0, 1.0)
     background_blur_px: tuple[int, int] = (5, 25)
 
     def __post_init__(self) -> None:
-        for name in ("outline_holes", "outline_hole_px", "random_holes", "random_hole_px", "blur_px", "background", "background_blur_px"):
+        for name in (
+            "outline_holes",
+            "outline_hole_px",
+            "random_holes",
+            "random_hole_px",
+            "blur_px",
+            "background",
+            "background_blur_px",
+        ):
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise KitError(f"{name}: found {low}..{high}, expected 0 <= lowest <= highest")
@@ -67,15 +75,21 @@ def _triangles_at(centres: FloatArray, size_px: tuple[float, float], rng: np.ran
     low, high = size_px
     # The root spreads the holes' areas evenly; an even draw of diameters would make nearly all of them small.
     radius = (low + (high - low) * np.sqrt(rng.random(count))) / 2
-    angle = rng.uniform(0, 2 * np.pi, count)[:, None] + np.arange(3) * (2 * np.pi / 3) + rng.uniform(-0.8, 0.8, (count, 3))
-    return (centres[:, None] + radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)).astype(np.float32)
+    angle = (
+        rng.uniform(0, 2 * np.pi, count)[:, None] + np.arange(3) * (2 * np.pi / 3) + rng.uniform(-0.8, 0.8, (count, 3))
+    )
+    return (centres[:, None] + radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)).astype(
+        np.float32
+    )
 
 
 def _draw_count(counts: tuple[int, int], rng: np.random.Generator) -> int:
     return int(rng.integers(counts[0], counts[1] + 1))
 
 
-def outline_holes(outline: npt.NDArray[np.int32], settings: DegradationSettings, rng: np.random.Generator) -> FloatArray:
+def outline_holes(
+    outline: npt.NDArray[np.int32], settings: DegradationSettings, rng: np.random.Generator
+) -> FloatArray:
     """Hole triangles (n, 3, 2) centred on random points of the outline: they erode the face's rim."""
     count = _draw_count(settings.outline_holes, rng)
     if not len(outline):
@@ -122,7 +136,8 @@ def punch_holes(depth: DepthImage, triangles: FloatArray) -> DepthImage:
 
 
 def add_noise(depth: DepthImage, depth_range: DepthRange, noise_mm: float, rng: np.random.Generator) -> DepthImage:
-    """Add an error drawn evenly from -noise_mm..noise_mm to every non-hole pixel; results stay within the image's span."""
+    """Add an error drawn evenly from -noise_mm..noise_mm to every non-hole pixel; results stay within the image's
+    span."""
     if noise_mm == 0:
         return depth.copy()
     amplitude = np.float32(noise_mm * FARTHEST / depth_range.span_mm)
@@ -138,7 +153,13 @@ def blur_depth(depth: DepthImage, width_px: int) -> DepthImage:
         return depth.copy()
     valid = depth != HOLE
     kernel = (int(width_px), int(width_px))
-    total = cv2.boxFilter(np.where(valid, depth, np.uint16(0)).astype(np.float32), -1, kernel, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    total = cv2.boxFilter(
+        np.where(valid, depth, np.uint16(0)).astype(np.float32),
+        -1,
+        kernel,
+        normalize=False,
+        borderType=cv2.BORDER_CONSTANT,
+    )
     count = cv2.boxFilter(valid.astype(np.float32), -1, kernel, normalize=False, borderType=cv2.BORDER_CONSTANT)
     blurred = np.full_like(depth, HOLE)
     blurred[valid] = np.clip(np.rint(total[valid] / count[valid]), 0, FARTHEST).astype(np.uint16)
@@ -177,7 +198,10 @@ def degrade(
     check_depth(ground_truth, "ground truth", size=None)
     if hole_values not in get_args(HoleValues):
         raise KitError(f"hole_values: found {hole_values!r}, expected one of {', '.join(get_args(HoleValues))}")
-    shapes = [outline_holes(detect_outline(ground_truth), settings, rng), random_holes(settings, rng, ground_truth.shape[-1])]
+    shapes = [
+        outline_holes(detect_outline(ground_truth), settings, rng),
+        random_holes(settings, rng, ground_truth.shape[-1]),
+    ]
     degraded = punch_holes(ground_truth, np.concatenate(shapes))
     degraded = add_noise(degraded, depth_range, settings.noise_mm, rng)
     degraded = blur_depth(degraded, _draw_count(settings.blur_px, rng))

@@ -54,18 +54,24 @@ class SynthesisSettings:
 
 @dataclass(frozen=True)
 class Pair:
-    """One ground truth (uint16 (256, 256)), its degraded images (variants, 256, 256) and what its values mean in millimetres."""
+    """One ground truth (uint16 (256, 256)), its degraded images (variants, 256, 256) and what its values mean in
+    millimetres."""
 
     ground_truth: DepthImage
     degraded: DepthImage
     depth_range: DepthRange
 
 
-def render_ground_truth(parameters: FaceParameters, settings: SynthesisSettings, rng: np.random.Generator) -> tuple[DepthImage, DepthRange]:
-    """The ground truth image of a face and its depth range (section III-A, with the parametric face in PRNet's place)."""
+def render_ground_truth(
+    parameters: FaceParameters, settings: SynthesisSettings, rng: np.random.Generator
+) -> tuple[DepthImage, DepthRange]:
+    """The ground truth image of a face and its depth range (section III-A, with the parametric face in PRNet's
+    place)."""
     mesh = face_mesh(parameters)
     offset = rng.uniform(-settings.offset, settings.offset, 2)
-    camera = fit_camera(mesh, fill=rng.uniform(*settings.fill), offset=(offset[0], offset[1]), distance_mm=settings.distance_mm)
+    camera = fit_camera(
+        mesh, fill=rng.uniform(*settings.fill), offset=(offset[0], offset[1]), distance_mm=settings.distance_mm
+    )
     depth_mm = render_depth_mm(mesh, camera)
     depth_range = own_range(depth_mm)
     if settings.span == "camera":
@@ -106,7 +112,9 @@ def _write_shard(folder: Path, shard: int, first: int, last: int, seed: int, set
     cv2.setNumThreads(1)
     pairs = [make_pair(seed, index, settings) for index in range(first, last)]
     _save(_shard_path(folder, shard, "ground_truth"), np.stack([p.ground_truth for p in pairs]))
-    _save(_shard_path(folder, shard, "range"), np.asarray([(p.depth_range.near_mm, p.depth_range.span_mm) for p in pairs]))
+    _save(
+        _shard_path(folder, shard, "range"), np.asarray([(p.depth_range.near_mm, p.depth_range.span_mm) for p in pairs])
+    )
     # Last, because its presence marks the shard as whole.
     _save(_shard_path(folder, shard, "degraded"), np.stack([p.degraded for p in pairs]))
     return last - first
@@ -114,7 +122,14 @@ def _write_shard(folder: Path, shard: int, first: int, last: int, seed: int, set
 
 def _prepare(folder: Path, count: int, seed: int, settings: SynthesisSettings, overwrite: bool) -> None:
     """Create ``store.json``, or check that an existing one describes the same pairs; it may grow, never change."""
-    description = {"format": FORMAT, "count": count, "seed": seed, "shard": SHARD, "settings": to_dict(settings), "simulated": True}
+    description = {
+        "format": FORMAT,
+        "count": count,
+        "seed": seed,
+        "shard": SHARD,
+        "settings": to_dict(settings),
+        "simulated": True,
+    }
     path = folder / "store.json"
     if folder.exists() and not folder.is_dir():
         raise KitError(f"{folder}: found a file, expected a folder for the pair store")
@@ -126,9 +141,13 @@ def _prepare(folder: Path, count: int, seed: int, settings: SynthesisSettings, o
         known = _read_description(folder)
         for name in ("format", "seed", "shard", "settings"):
             if known[name] != description[name]:
-                raise KitError(f"{path}: found a store with another {name}, expected the same to resume; choose another folder or --overwrite")
+                raise KitError(
+                    f"{path}: found another {name}, expected the same to resume; choose another folder or --overwrite"
+                )
         if count < known["count"]:
-            raise KitError(f"{path}: found {known['count']} pairs, expected at most {count}; choose another folder or --overwrite")
+            raise KitError(
+                f"{path}: found {known['count']} pairs, expected at most {count}; choose another folder or --overwrite"
+            )
         if count > known["count"] and known["count"] % SHARD:
             _shard_path(folder, known["count"] // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
     elif folder.exists() and any(folder.iterdir()):
@@ -171,7 +190,9 @@ def synthesize(
     return PairStore(folder)
 
 
-def _run(folder: Path, jobs: list[tuple[int, int, int]], seed: int, settings: SynthesisSettings, workers: int) -> Iterator[int]:
+def _run(
+    folder: Path, jobs: list[tuple[int, int, int]], seed: int, settings: SynthesisSettings, workers: int
+) -> Iterator[int]:
     if workers <= 1:
         for job in jobs:
             yield _write_shard(folder, *job, seed, settings)
@@ -197,12 +218,14 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise KitError(f"{folder}: found no store.json, expected a pair store (facedepth synthesize writes one)") from None
+        raise KitError(
+            f"{folder}: found no store.json, expected a pair store (facedepth synthesize writes one)"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise KitError(f"{path}: found no readable JSON, expected a pair store's description") from None
     if description.get("format") != FORMAT:
         raise KitError(f"{path}: found format {description.get('format')}, expected {FORMAT}")
-    return description  # type: ignore[no-any-return]
+    return description
 
 
 class PairStore:
@@ -232,12 +255,14 @@ class PairStore:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
-            raise KitError(f"{path}: missing, the store is not complete; run facedepth synthesize again to finish it") from None
+            raise KitError(
+                f"{path}: missing, the store is not complete; run facedepth synthesize again to finish it"
+            ) from None
         except (ValueError, EOFError, OSError) as error:
             raise KitError(f"{path}: found no readable array ({error}), expected {expected} images") from None
         if len(array) != expected:
             raise KitError(f"{path}: found {len(array)} images, expected {expected}")
-        return array  # type: ignore[no-any-return]
+        return array
 
     def __getitem__(self, index: int) -> Pair:
         if not 0 <= index < self.count:
@@ -251,7 +276,8 @@ class PairStore:
         )
 
     def batch(self, indices: npt.ArrayLike, variant: int = 0) -> tuple[DepthImage, DepthImage]:
-        """Ground truth and degraded images, uint16 (n, 256, 256) each, of the given pairs and one degradation variant."""
+        """Ground truth and degraded images, uint16 (n, 256, 256) each, of the given pairs and one degradation
+        variant."""
         pairs = [self[int(i)] for i in np.asarray(indices).ravel()]
         return np.stack([p.ground_truth for p in pairs]), np.stack([p.degraded[variant] for p in pairs])
 

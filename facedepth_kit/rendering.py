@@ -49,15 +49,20 @@ def project(vertices_mm: FloatArray, camera: Camera) -> FloatArray:
     """Vertices (V, 3) in millimetres to (V, 3): column and row in pixels, depth from the camera in millimetres."""
     depth_mm = camera.distance_mm - vertices_mm[:, 2]
     if depth_mm.size and float(depth_mm.min()) <= 0:
-        raise KitError(f"mesh: found a vertex {float(depth_mm.min()):.1f} mm in front of the camera, expected all beyond it")
+        raise KitError(
+            f"mesh: found a vertex {float(depth_mm.min()):.1f} mm in front of the camera, expected all beyond it"
+        )
     scale = camera.focal_px / depth_mm
     return np.stack(
-        [camera.centre_px[0] + vertices_mm[:, 0] * scale, camera.centre_px[1] - vertices_mm[:, 1] * scale, depth_mm], axis=1
+        [camera.centre_px[0] + vertices_mm[:, 0] * scale, camera.centre_px[1] - vertices_mm[:, 1] * scale, depth_mm],
+        axis=1,
     ).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def _rasterize(projected: FloatArray, triangles: npt.NDArray[np.int32], inverse: FloatArray, nearest: npt.NDArray[np.int32]) -> None:
+def _rasterize(
+    projected: FloatArray, triangles: npt.NDArray[np.int32], inverse: FloatArray, nearest: npt.NDArray[np.int32]
+) -> None:
     """Keep, per pixel, the largest 1/depth (linear in the image plane, so exact) and the triangle it came from."""
     height, width = inverse.shape
     for t in range(triangles.shape[0]):
@@ -106,7 +111,9 @@ def render_depth_mm(mesh: Mesh, camera: Camera) -> FloatArray:
     return rasterize(mesh, camera)[0]
 
 
-def fit_camera(mesh: Mesh, *, fill: float, offset: tuple[float, float] = (0.0, 0.0), distance_mm: float = 500.0) -> Camera:
+def fit_camera(
+    mesh: Mesh, *, fill: float, offset: tuple[float, float] = (0.0, 0.0), distance_mm: float = 500.0
+) -> Camera:
     """A camera whose focal length makes the longer side of the projected mesh take ``fill`` of the image.
 
     ``offset`` moves the mesh's centre by a share of the free margin on each axis (-1..1; 0 = centred).
@@ -114,7 +121,9 @@ def fit_camera(mesh: Mesh, *, fill: float, offset: tuple[float, float] = (0.0, 0
     """
     if not 0 < fill <= 1:
         raise KitError(f"fill: found {fill}, expected a share of the image above 0 and at most 1")
-    flat = project(mesh.vertices_mm, Camera(distance_mm, 1.0, (0.0, 0.0))).T.copy()[:2]  # rows reduce faster than columns
+    flat = project(mesh.vertices_mm, Camera(distance_mm, 1.0, (0.0, 0.0))).T.copy()[
+        :2
+    ]  # rows reduce faster than columns
     low, high = flat.min(axis=1), flat.max(axis=1)
     focal_px = fill * SIZE / float((high - low).max())
     free = (SIZE - focal_px * (high - low)) / 2

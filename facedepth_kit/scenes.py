@@ -1,7 +1,7 @@
 """Training pairs for the kit's own enhancer: degradations more varied than the paper's, as real cameras show them.
 
-The paper's stages (``degradation.py``) with strengths drawn down to none, and what recordings add to them: spans from the
-face's own range to 30 cm, blob-shaped holes and single dropped pixels, coarse sensors, and things behind the face.
+The paper's stages (``degradation.py``) with strengths drawn down to none, and what recordings add to them: spans from
+the face's own range to 30 cm, blob-shaped holes and single dropped pixels, coarse sensors, and things behind the face.
 """
 
 from __future__ import annotations
@@ -12,8 +12,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.degradation import DegradationSettings, add_noise, blur_depth, detect_outline, outline_holes, punch_holes, random_holes
-from facedepth_kit.degradation import blurred_hole_values, randomize_hole_values
+from facedepth_kit.degradation import (
+    DegradationSettings,
+    add_noise,
+    blur_depth,
+    blurred_hole_values,
+    detect_outline,
+    outline_holes,
+    punch_holes,
+    random_holes,
+    randomize_hole_values,
+)
 from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, DepthRange, Mask
 from facedepth_kit.pairs import Pair
 
@@ -24,10 +33,10 @@ FloatArray = npt.NDArray[np.float32]
 class SceneSettings:
     """How often and how strongly training pairs differ from the paper's (all our choice).
 
-    ``calibrated_share`` of the pairs are degraded exactly as the calibrated test pairs. ``own_span_share`` keep the face's own
-    range; of the rest ``camera_span_share`` get 25 cm, the others anything up to ``longest_span_mm``. ``background_share`` show
-    another surface behind the face; ``blob_share``, ``speckle_share`` and ``coarse_share`` of the varied pairs get such holes or a
-    coarser sensor.
+    ``calibrated_share`` of the pairs are degraded exactly as the calibrated test pairs. ``own_span_share`` keep the
+    face's own range; of the rest ``camera_span_share`` get 25 cm, the others anything up to ``longest_span_mm``.
+    ``background_share`` show another surface behind the face; ``blob_share``, ``speckle_share`` and ``coarse_share``
+    of the varied pairs get such holes or a coarser sensor.
     """
 
     calibrated_share: float = 0.5
@@ -55,7 +64,8 @@ def blob_holes(rng: np.random.Generator, share: float, size: int = SIZE) -> Mask
 
 
 def coarsen(depth: DepthImage, side: int) -> DepthImage:
-    """The image as a sensor with ``side`` x ``side`` pixels would give it, enlarged again; holes are not averaged in."""
+    """The image as a sensor with ``side`` x ``side`` pixels would give it, enlarged again; holes are not averaged
+    in."""
     valid = (depth != HOLE).astype(np.float32)
     small = cv2.resize(np.where(valid > 0, depth, 0).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
     weight = cv2.resize(valid, (side, side), interpolation=cv2.INTER_AREA)
@@ -68,19 +78,23 @@ def coarsen(depth: DepthImage, side: int) -> DepthImage:
 
 
 def surface_behind(truth: DepthImage, depth_range: DepthRange, other: Pair, rng: np.random.Generator) -> DepthImage:
-    """Another face's relief, enlarged and set back, or a slanted plane, in the holes around the face; part may fall beyond the span."""
+    """Another face's relief, enlarged and set back, or a slanted plane, in the holes around the face.
+
+    What falls beyond the span stays a hole.
+    """
     size = truth.shape[0]
     per_mm = FARTHEST / depth_range.span_mm
     if rng.random() < 0.5:
         zoom = rng.uniform(1.2, 2.5)
         shift = rng.uniform(-0.6, 0.6, 2) * size
         matrix = np.array([[zoom, 0, size / 2 * (1 - zoom) + shift[0]], [0, zoom, size / 2 * (1 - zoom) + shift[1]]])
-        relief_mm = np.where(other.ground_truth == HOLE, 4 * FARTHEST, other.ground_truth) * np.float32(other.depth_range.span_mm / FARTHEST * zoom)
-        relief_mm = cv2.warpAffine(relief_mm.astype(np.float32), matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=1e4)
+        far = np.where(other.ground_truth == HOLE, 4 * FARTHEST, other.ground_truth).astype(np.float32)
+        relief_mm = cv2.warpAffine(far, matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=4.0 * FARTHEST)
+        relief_mm *= np.float32(other.depth_range.span_mm / FARTHEST * zoom)
     else:
         slope = rng.normal(0, 0.4, 2)
         rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) - size / 2
-        relief_mm = 30 + slope[0] * columns + slope[1] * rows
+        relief_mm = (30 + slope[0] * columns + slope[1] * rows).astype(np.float32)
     behind = (relief_mm + rng.uniform(20, 160)) * per_mm
     usable = (truth == HOLE) & (behind > 0) & (behind <= FARTHEST)
     return np.where(usable, np.clip(behind, 0, FARTHEST).astype(np.uint16), truth)
@@ -100,9 +114,14 @@ def _vary(settings: DegradationSettings, rng: np.random.Generator) -> Degradatio
 
 
 def draw_training_pair(
-    pair: Pair, other: Pair, settings: SceneSettings, rng: np.random.Generator, degradation: DegradationSettings | None = None
+    pair: Pair,
+    other: Pair,
+    settings: SceneSettings,
+    rng: np.random.Generator,
+    degradation: DegradationSettings | None = None,
 ) -> tuple[DepthImage, DepthImage]:
-    """Ground truth and a freshly degraded image, uint16 (256, 256) each, from a stored pair; ``other`` may serve as background."""
+    """Ground truth and a freshly degraded image, uint16 (256, 256) each, from a stored pair; ``other`` may serve as
+    background."""
     degradation = degradation or DegradationSettings()
     truth, depth_range = pair.ground_truth, pair.depth_range
     if rng.random() < 0.5:
@@ -110,7 +129,9 @@ def draw_training_pair(
     if rng.random() >= settings.own_span_share:
         longest = max(settings.longest_span_mm, depth_range.span_mm)
         camera = rng.random() < settings.camera_span_share
-        truth, depth_range = respan(truth, depth_range, max(250.0, depth_range.span_mm) if camera else rng.uniform(depth_range.span_mm, longest))
+        truth, depth_range = respan(
+            truth, depth_range, max(250.0, depth_range.span_mm) if camera else rng.uniform(depth_range.span_mm, longest)
+        )
     calibrated = rng.random() < settings.calibrated_share
     strength = degradation if calibrated else _vary(degradation, rng)
     shapes = [outline_holes(detect_outline(truth), strength, rng), random_holes(strength, rng)]

@@ -38,14 +38,16 @@ Batch = tuple[FloatArray, FloatArray]
 class TrainingSettings:
     """One training run.
 
-    The paper's DL-Delta-1: ``chunks`` of 10,000 ground truths, each in three degraded forms, ``epochs`` passes over a chunk
-    before the next, weights kept only when the chunk's loss improves. It leaves open batch size, learning rate, its decay
-    and the loss; ours are batches of 16, Adam at 1e-3 with cosine decay to 2 %, and the squared error over the whole image.
+    The paper's DL-Delta-1: ``chunks`` of 10,000 ground truths, each in three degraded forms, ``epochs`` passes over a
+    chunk before the next, weights kept only when the chunk's loss improves. It leaves open batch size, learning rate,
+    its decay and the loss; ours are batches of 16, Adam at 1e-3 with cosine decay to 2 %, and the squared error over
+    the whole image.
 
-    ``objective``: "image" is that squared error. "surface" is the kit's own (DL-Kit-1): absolute and squared error over the
-    ground truth's surface only, and a second output channel, the logit of "there is surface here", learnt by cross-entropy.
-    ``fresh``: degrade every ground truth anew each time it is seen, in more varied ways (``scenes``); otherwise the pair
-    store's own degraded images are used. ``initial_weights`` continues from a weights file (a one-channel head is widened).
+    ``objective``: "image" is that squared error. "surface" is the kit's own (DL-Kit-1): absolute and squared error
+    over the ground truth's surface only, and a second output channel, the logit of "there is surface here", learnt by
+    cross-entropy. ``fresh``: degrade every ground truth anew each time it is seen, in more varied ways (``scenes``);
+    otherwise the pair store's own degraded images are used. ``initial_weights`` continues from a weights file (a
+    one-channel head is widened).
     """
 
     name: str = "DL-Delta-1"
@@ -71,7 +73,8 @@ class TrainingSettings:
 
 @dataclass
 class Progress:
-    """Where a run stands: epochs finished over all chunks, steps, images seen, losses by epoch, the chunk's best loss."""
+    """Where a run stands: epochs finished over all chunks, steps, images seen, losses by epoch, the chunk's best
+    loss."""
 
     epoch: int = 0
     steps: int = 0
@@ -91,8 +94,8 @@ def image_loss(target: Any, prediction: Any) -> Any:
 def surface_loss(target: Any, prediction: Any) -> Any:
     """The kit's objective: ``target`` holds depth and surface mask, ``prediction`` depth and the mask's logit.
 
-    Depth counts on the surface only (absolute plus four times squared error); the mask is learnt by cross-entropy. What the
-    depth channel says off the surface is free, so no face pixel is drawn towards the background.
+    Depth counts on the surface only (absolute plus four times squared error); the mask is learnt by cross-entropy.
+    What the depth channel says off the surface is free, so no face pixel is drawn towards the background.
     """
     from keras import ops
 
@@ -131,7 +134,9 @@ def epoch_jobs(store: PairStore, settings: TrainingSettings, epoch: int) -> npt.
     chunk = epoch // settings.epochs
     bounds = np.linspace(0, len(store), settings.chunks + 1).astype(int)
     variants = len(store.settings.hole_values) if not settings.fresh else 1
-    jobs = np.stack(np.meshgrid(np.arange(bounds[chunk], bounds[chunk + 1]), np.arange(variants), indexing="ij"), axis=-1)
+    jobs = np.stack(
+        np.meshgrid(np.arange(bounds[chunk], bounds[chunk + 1]), np.arange(variants), indexing="ij"), axis=-1
+    )
     return np.random.default_rng([settings.seed, epoch]).permutation(jobs.reshape(-1, 2))
 
 
@@ -158,13 +163,15 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + float(np.cos(np.pi * share))))
 
 
-def _save_checkpoint(path: Path, model: keras.Model, progress: Progress, best: list[npt.NDArray[Any]], identity: str) -> None:
+def _save_checkpoint(
+    path: Path, model: keras.Model, progress: Progress, best: list[npt.NDArray[Any]], identity: str
+) -> None:
     arrays = {f"weight_{i}": w for i, w in enumerate(model.get_weights())}
     arrays |= {f"best_{i}": w for i, w in enumerate(best)}
     arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
     arrays["progress"] = np.asarray(json.dumps({**progress.__dict__, "identity": identity}))
     with write_atomically(path, overwrite=True) as temporary, Path(temporary).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
 
@@ -177,7 +184,9 @@ def _load_checkpoint(path: Path, model: keras.Model, identity: str) -> tuple[Pro
         raise KitError(f"{path}: found no readable checkpoint ({error}); delete it to start again") from None
     values = json.loads(str(arrays.pop("progress")))
     if values.pop("identity") != identity:
-        raise KitError(f"{path}: found a run with other settings or pairs, expected the same to resume; choose another folder")
+        raise KitError(
+            f"{path}: found a run with other settings or pairs, expected the same to resume; choose another folder"
+        )
     count = len(model.get_weights())
     model.set_weights([arrays[f"weight_{i}"] for i in range(count)])
     for i, variable in enumerate(model.optimizer.variables):
@@ -200,7 +209,11 @@ def _start(settings: TrainingSettings) -> keras.Model:
             _load_initial(model, settings)
     finally:
         keras.config.set_dtype_policy(policy)
-    model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0), loss=LOSSES[settings.objective], jit_compile=False)
+    model.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0),
+        loss=LOSSES[settings.objective],
+        jit_compile=False,
+    )
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -229,12 +242,17 @@ def _load_initial(model: keras.Model, settings: TrainingSettings) -> None:
 
 
 def train(
-    store: PairStore, folder: str | Path, settings: TrainingSettings | None = None, *, progress_bar: bool = True, stop_after_s: float | None = None
+    store: PairStore,
+    folder: str | Path,
+    settings: TrainingSettings | None = None,
+    *,
+    progress_bar: bool = True,
+    stop_after_s: float | None = None,
 ) -> Progress:
     """Train (or go on training) in ``folder`` until the schedule ends or ``stop_after_s`` seconds have passed.
 
-    The settings' schedule, the store and the seed decide everything; rerun with the same arguments to resume. Returns where
-    the run stands. Raises :class:`KitError` if ``folder`` holds another run.
+    The settings' schedule, the store and the seed decide everything; rerun with the same arguments to resume. Returns
+    where the run stands. Raises :class:`KitError` if ``folder`` holds another run.
     """
     from tqdm.auto import tqdm
 
@@ -293,7 +311,9 @@ def export(
     settings_size = settings.size
     folder, target = Path(folder), Path(weights_dir)
     model = _start(settings)
-    progress, best = _load_checkpoint(folder / "checkpoint.npz", model, f"{settings_hash(settings)}-{store.fingerprint}")
+    progress, best = _load_checkpoint(
+        folder / "checkpoint.npz", model, f"{settings_hash(settings)}-{store.fingerprint}"
+    )
     from facedepth_kit.enhancers.networks import build_network
 
     plain = build_network(settings_size, head_channels=model.output_shape[-1])
@@ -331,4 +351,3 @@ def export(
     with write_atomically(card_path, overwrite=overwrite) as path:
         Path(path).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return card_path
-

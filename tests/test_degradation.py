@@ -30,7 +30,9 @@ def disc(radius: float = 60, value: int = 30000) -> np.ndarray:
 
 def test_nothing_asked_for_changes_nothing() -> None:
     truth = disc()
-    np.testing.assert_array_equal(degrade(truth, depth_range=RANGE, settings=QUIET, rng=np.random.default_rng(0)), truth)
+    np.testing.assert_array_equal(
+        degrade(truth, depth_range=RANGE, settings=QUIET, rng=np.random.default_rng(0)), truth
+    )
 
 
 def test_the_outline_of_a_rectangle_is_its_border_pixels() -> None:
@@ -38,7 +40,9 @@ def test_the_outline_of_a_rectangle_is_its_border_pixels() -> None:
     truth[100:110, 50:70] = 1000
     outline = detect_outline(truth)
     assert len(outline) == 2 * (20 + 10) - 4
-    assert set(map(tuple, outline)) == {(x, y) for x in range(50, 70) for y in range(100, 110) if x in (50, 69) or y in (100, 109)}
+    assert set(map(tuple, outline)) == {
+        (x, y) for x in range(50, 70) for y in range(100, 110) if x in (50, 69) or y in (100, 109)
+    }
     assert len(detect_outline(np.full((256, 256), HOLE))) == 0
 
 
@@ -66,7 +70,9 @@ def test_a_triangle_covers_the_pixels_whose_centres_lie_in_it() -> None:
 
 def test_overlapping_shapes_are_one_hole() -> None:
     triangle = np.asarray([[(10, 10), (60, 10), (10, 60)]], np.float32)
-    np.testing.assert_array_equal(punch_holes(disc(300), np.concatenate([triangle, triangle])), punch_holes(disc(300), triangle))
+    np.testing.assert_array_equal(
+        punch_holes(disc(300), np.concatenate([triangle, triangle])), punch_holes(disc(300), triangle)
+    )
 
 
 def test_noise_is_even_within_15_mm_and_leaves_holes() -> None:
@@ -104,13 +110,16 @@ def test_hole_values_are_random_or_soft_and_the_rest_is_untouched() -> None:
         np.testing.assert_array_equal(changed[truth != HOLE], truth[truth != HOLE])
     random = randomize_hole_values(truth, np.random.default_rng(0))[truth == HOLE].astype(float)
     assert random.mean() == pytest.approx(32767, rel=0.02)
-    soft = blurred_hole_values(truth, DegradationSettings(background_blur_px=(15, 15)), np.random.default_rng(0)).astype(float)
+    soft = blurred_hole_values(
+        truth, DegradationSettings(background_blur_px=(15, 15)), np.random.default_rng(0)
+    ).astype(float)
     assert np.abs(np.diff(soft[:40], axis=1)).mean() < 0.2 * np.abs(np.diff(random)).mean()
 
 
 def test_the_same_generator_gives_the_same_image() -> None:
     one, two, other = (
-        degrade(disc(), depth_range=RANGE, settings=DegradationSettings(), rng=np.random.default_rng(seed)) for seed in (3, 3, 4)
+        degrade(disc(), depth_range=RANGE, settings=DegradationSettings(), rng=np.random.default_rng(seed))
+        for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()

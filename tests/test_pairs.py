@@ -44,7 +44,9 @@ def test_one_worker_or_two_write_the_same_store(tmp_path: Path) -> None:
 
 
 def test_a_store_reads_lazily_and_in_batches(tmp_path: Path) -> None:
-    store = synthesize(tmp_path / "s", 66, seed=1, workers=1, progress=False, settings=SynthesisSettings(hole_values=MIXED))
+    store = synthesize(
+        tmp_path / "s", 66, seed=1, workers=1, progress=False, settings=SynthesisSettings(hole_values=MIXED)
+    )
     assert len(store) == 66
     truth, degraded = store.batch([65, 0, 64], variant=1)
     assert truth.shape == degraded.shape == (3, 256, 256)
@@ -103,7 +105,7 @@ def test_another_store_or_other_files_are_never_touched(tmp_path: Path) -> None:
 
 
 def test_a_damaged_store_says_which_file(tmp_path: Path) -> None:
-    with pytest.raises(KitError, match="no store.json"):
+    with pytest.raises(KitError, match="no store"):
         PairStore(tmp_path)
     store = synthesize(tmp_path / "s", 4, seed=1, workers=1, progress=False)
     shard = tmp_path / "s" / "shard_00000_ground_truth.npy"
@@ -111,7 +113,7 @@ def test_a_damaged_store_says_which_file(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="shard_00000_ground_truth"):
         store[0]
     (tmp_path / "s" / "store.json").write_text("{")
-    with pytest.raises(KitError, match="store.json"):
+    with pytest.raises(KitError, match="no readable JSON"):
         PairStore(tmp_path / "s")
     (tmp_path / "s" / "store.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(KitError, match="format 99"):

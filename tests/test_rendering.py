@@ -12,7 +12,10 @@ CAMERA = Camera(distance_mm=500, focal_px=500, centre_px=(128, 128))
 
 def plane(slope: float, at_mm: float, half_mm: float = 400) -> Mesh:
     """z = at + slope * x, two triangles."""
-    corners = [(x, y, at_mm + slope * x) for x, y in ((-half_mm, -half_mm), (half_mm, -half_mm), (half_mm, half_mm), (-half_mm, half_mm))]
+    corners = [
+        (x, y, at_mm + slope * x)
+        for x, y in ((-half_mm, -half_mm), (half_mm, -half_mm), (half_mm, half_mm), (-half_mm, half_mm))
+    ]
     return Mesh(np.asarray(corners, np.float32), np.asarray([[0, 1, 2], [0, 2, 3]], np.int32))
 
 
@@ -48,7 +51,9 @@ def test_a_sphere_is_exact_within_its_facets() -> None:
 
 def test_the_nearer_of_two_planes_hides_the_other() -> None:
     near, far = plane(0, 60, 20), plane(0, 0)
-    both = Mesh(np.concatenate([far.vertices_mm, near.vertices_mm]), np.concatenate([near.triangles + 4, far.triangles]))
+    both = Mesh(
+        np.concatenate([far.vertices_mm, near.vertices_mm]), np.concatenate([near.triangles + 4, far.triangles])
+    )
     depth = render_depth_mm(both, CAMERA)
     assert depth[128, 128] == pytest.approx(440, abs=1e-3)
     assert depth[5, 5] == pytest.approx(500, abs=1e-3)

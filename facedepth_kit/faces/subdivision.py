@@ -27,11 +27,15 @@ def subdivide(faces: IntArray, count: int) -> tuple[sp.csr_matrix, IntArray]:
     sides = np.bincount(face, minlength=len(faces))
     face_points = sp.csr_matrix((1.0 / sides[face], (face, start)), shape=(len(faces), count))
 
-    edges, edge = np.unique(np.stack([np.minimum(start, end), np.maximum(start, end)], axis=1), axis=0, return_inverse=True)
+    edges, edge = np.unique(
+        np.stack([np.minimum(start, end), np.maximum(start, end)], axis=1), axis=0, return_inverse=True
+    )
     edge = edge.ravel()
     uses = np.bincount(edge, minlength=len(edges))
     inner = uses == 2
-    ends = sp.csr_matrix((np.full(2 * len(edges), 0.5), (np.repeat(np.arange(len(edges)), 2), edges.ravel())), shape=(len(edges), count))
+    ends = sp.csr_matrix(
+        (np.full(2 * len(edges), 0.5), (np.repeat(np.arange(len(edges)), 2), edges.ravel())), shape=(len(edges), count)
+    )
     edge_faces = sp.csr_matrix((0.5 * np.ones(len(edge)), (edge, face)), shape=(len(edges), len(faces))) @ face_points
     half = sp.diags(np.where(inner, 0.5, 0.0))
     edge_points = sp.diags(np.where(inner, 0.5, 1.0)) @ ends + half @ edge_faces
@@ -42,9 +46,16 @@ def subdivide(faces: IntArray, count: int) -> tuple[sp.csr_matrix, IntArray]:
     used = np.bincount(start, minlength=count) > 0
     smooth = used & ~on_border
     per_vertex_faces = sp.csr_matrix((np.ones(len(face)), (start, face)), shape=(count, len(faces))) @ face_points
-    per_vertex_edges = sp.csr_matrix((np.ones(edges.size), (edges.ravel(), np.repeat(np.arange(len(edges)), 2))), shape=(count, len(edges))) @ ends
+    per_vertex_edges = (
+        sp.csr_matrix(
+            (np.ones(edges.size), (edges.ravel(), np.repeat(np.arange(len(edges)), 2))), shape=(count, len(edges))
+        )
+        @ ends
+    )
     n = np.maximum(valence, 1)
-    inside = sp.diags(np.where(smooth, 1 / n**2, 0)) @ (per_vertex_faces + 2 * per_vertex_edges) + sp.diags(np.where(smooth, (n - 3) / n, 0))
+    inside = sp.diags(np.where(smooth, 1 / n**2, 0)) @ (per_vertex_faces + 2 * per_vertex_edges) + sp.diags(
+        np.where(smooth, (n - 3) / n, 0)
+    )
     border_edges = edges[~inner]
     neighbours = sp.csr_matrix(
         (np.full(border_edges.size, 0.125), (border_edges.ravel(), border_edges[:, ::-1].ravel())), shape=(count, count)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from facedepth_kit.errors import KitError
-from facedepth_kit.faces.parametric import FaceParameters, FaceSettings, clip_mesh, draw_face, face_mesh, load_model, rotation
+from facedepth_kit.faces.parametric import (
+    FaceParameters,
+    FaceSettings,
+    clip_mesh,
+    draw_face,
+    face_mesh,
+    load_model,
+    rotation,
+)
 from facedepth_kit.rendering import Mesh, fit_camera, render_depth_mm
 
 
@@ -61,7 +69,9 @@ def test_yaw_turns_the_nose_to_the_images_right_and_pitch_down() -> None:
 def test_an_expression_moves_the_mouth_and_leaves_the_forehead() -> None:
     neutral, opened = (face_mesh(FaceParameters(t)).vertices_mm for t in ({}, {"faceunits/jawOpen": 1.0}))
     model = load_model()
-    moved = np.linalg.norm((opened - neutral)[: len(model.neutral)] - (opened - neutral)[np.argmax(model.neutral[:, 1])], axis=1)
+    moved = np.linalg.norm(
+        (opened - neutral)[: len(model.neutral)] - (opened - neutral)[np.argmax(model.neutral[:, 1])], axis=1
+    )
     low = model.neutral[:, 1] < 650
     assert np.quantile(moved[low], 0.9) > 8
     assert np.median(moved[model.neutral[:, 1] > 760]) < 1.5
@@ -81,7 +91,10 @@ def test_identities_spread_as_far_as_a_scan_based_models() -> None:
 
 
 def test_clipping_cuts_along_the_zero_line() -> None:
-    square = Mesh(np.asarray([(0, 0, 0), (2, 0, 0), (2, 2, 0), (0, 2, 0)], np.float32), np.asarray([[0, 1, 2], [0, 2, 3]], np.int32))
+    square = Mesh(
+        np.asarray([(0, 0, 0), (2, 0, 0), (2, 2, 0), (0, 2, 0)], np.float32),
+        np.asarray([[0, 1, 2], [0, 2, 3]], np.int32),
+    )
     part = clip_mesh(square, np.float32(0.5) - square.vertices_mm[:, 0])
     corners = part.vertices_mm[part.triangles]
     area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
