@@ -212,5 +212,5 @@ def _slope(steps: npt.NDArray[np.float32], valid: Mask, axis: int) -> npt.NDArra
     total[..., :-1] += difference
     count[..., 1:] += both
     count[..., :-1] += both
-    mean: npt.NDArray[np.float32] = total / np.maximum(count, 1)
+    mean: npt.NDArray[np.float32] = (total / np.maximum(count, 1)).astype(np.float32)
     return np.moveaxis(mean, -1, axis)
