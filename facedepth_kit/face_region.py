@@ -38,6 +38,7 @@ from facedepth_kit.errors import KitError
 Box = tuple[int, int, int, int]
 FloatArray = npt.NDArray[np.float32]
 Coordinates = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int32]
 
 FILL = 0.8
 JUMP_MM = 20.0
@@ -104,7 +105,8 @@ def crop_face(
     part_mm = frame[rows, columns].astype(np.float32) * np.float32(unit_mm)
     part_mm[frame[rows, columns] == 0] = np.nan
     shifted = (left - columns.start, top - rows.start, right - columns.start, bottom - rows.start)
-    near_mm = _near(part_mm, shifted)
+    labels, sizes = _pieces(part_mm)
+    near_mm = _near(part_mm, shifted, labels, sizes)
     depth_range = DepthRange(near_mm, CAMERA_SPAN_MM)
     with np.errstate(invalid="ignore"):
         surface = (part_mm >= near_mm) & (part_mm <= near_mm + CAMERA_SPAN_MM)
@@ -118,7 +120,10 @@ def crop_face(
     crop = from_millimetres(crop_mm, depth_range)
     writable = np.zeros(frame.shape, np.bool_)
     polygon = None if outline is None else np.asarray(outline) - np.array([columns.start, rows.start])
-    writable[rows, columns] = _face_area(surface, None if box is None else shifted, polygon)
+    solid = surface & (labels >= 0) & (sizes[labels] >= _smallest_piece((right - left) * (bottom - top)))
+    # Specks beside the head are no face, unless holes or noise have left nothing but specks.
+    area = solid if 2 * solid.sum() > surface.sum() else surface
+    writable[rows, columns] = _face_area(area, None if box is None else shifted, polygon)
     return crop, FaceRegion(x0, y0, side, depth_range, unit_mm, crop, writable)
 
 
@@ -167,7 +172,7 @@ def _centres(start: float, step: float, count: int) -> Coordinates:
     return start + (np.arange(count, dtype=np.float64) + 0.5) * step - 0.5
 
 
-def _near(depth_mm: FloatArray, box: Sequence[int]) -> float:
+def _near(depth_mm: FloatArray, box: Sequence[int], labels: Labels, sizes: npt.NDArray[np.intp]) -> float:
     """Nearest depth of the face's surface, less a margin.
 
     The face is the connected surface (steps below 20 mm) that fills most of the box about the median depth of its
@@ -184,12 +189,11 @@ def _near(depth_mm: FloatArray, box: Sequence[int]) -> float:
     if valid.size == 0:
         raise KitError("depth: found holes only in the face region, expected depth there")
     median = float(np.median(valid))
-    labels, sizes = _pieces(depth_mm)
     face_box = np.zeros(depth_mm.shape, np.bool_)
     face_box[top:bottom, left:right] = True
     with np.errstate(invalid="ignore"):
         shares = np.bincount(labels[face_box & (np.abs(depth_mm - median) <= REACH_MM)], minlength=sizes.size)
-    pieces = np.flatnonzero((shares > 0) & (sizes >= max(4, int(face_box.sum()) // 200)))
+    pieces = np.flatnonzero((shares > 0) & (sizes >= _smallest_piece(int(face_box.sum()))))
     if pieces.size == 0:
         return float(np.quantile(valid, 0.02)) - NEAR_MARGIN_MM
     nearest = {int(piece): max(float(depth_mm[labels == piece].min()), median - REACH_MM) for piece in pieces}
@@ -197,7 +201,12 @@ def _near(depth_mm: FloatArray, box: Sequence[int]) -> float:
     return min(near for near in nearest.values() if near >= face - NOSE_MM) - NEAR_MARGIN_MM
 
 
-def _pieces(depth_mm: FloatArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
+def _smallest_piece(pixels: int) -> int:
+    """How many connected pixels of a face of so many are a surface; fewer are specks."""
+    return max(4, pixels // 200)
+
+
+def _pieces(depth_mm: FloatArray) -> tuple[Labels, npt.NDArray[np.intp]]:
     """Label (-1 = hole) of every pixel's connected surface, neighbours less than 20 mm apart, and the pieces' sizes."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
