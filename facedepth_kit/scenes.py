@@ -39,8 +39,8 @@ class SceneSettings:
     of the varied pairs get such holes or a coarser sensor.
     """
 
-    calibrated_share: float = 0.5
-    own_span_share: float = 0.4
+    calibrated_share: float = 0.55
+    own_span_share: float = 0.45
     camera_span_share: float = 0.5
     longest_span_mm: float = 300.0
     background_share: float = 0.35
@@ -116,13 +116,14 @@ def _vary(settings: DegradationSettings, rng: np.random.Generator) -> Degradatio
 def draw_training_pair(
     pair: Pair,
     other: Pair,
+    degradation: DegradationSettings,
     settings: SceneSettings,
     rng: np.random.Generator,
-    degradation: DegradationSettings | None = None,
 ) -> tuple[DepthImage, DepthImage]:
-    """Ground truth and a freshly degraded image, uint16 (256, 256) each, from a stored pair; ``other`` may serve as
-    background."""
-    degradation = degradation or DegradationSettings()
+    """Ground truth and a freshly degraded image, uint16 (256, 256) each, from a stored pair.
+
+    ``degradation`` holds the calibrated strengths; ``other`` may serve as background.
+    """
     truth, depth_range = pair.ground_truth, pair.depth_range
     if rng.random() < 0.5:
         truth = np.ascontiguousarray(truth[:, ::-1])

@@ -119,7 +119,7 @@ def make_batch(store: PairStore, jobs: npt.NDArray[np.int64], settings: Training
         if settings.fresh:
             rng = np.random.default_rng([settings.seed, epoch, int(index), int(variant)])
             other = store[int(rng.integers(len(store)))]
-            truth, degraded = draw_training_pair(pair, other, settings.scenes, rng)
+            truth, degraded = draw_training_pair(pair, other, store.settings.degradation, settings.scenes, rng)
         inputs.append(to_unit(degraded))
         targets.append(to_unit(truth))
         masks.append(truth != HOLE)

@@ -85,7 +85,9 @@ def test_varied_training_pairs_keep_the_face_and_its_proportions(store: PairStor
     before_mm = pair.ground_truth[face] * (pair.depth_range.span_mm / 65534)
     np.testing.assert_allclose(longer[face] * (depth_range.span_mm / 65534), before_mm, atol=0.005)
     for seed in range(20):
-        truth, degraded = draw_training_pair(pair, store[1], SceneSettings(), np.random.default_rng(seed))
+        truth, degraded = draw_training_pair(
+            pair, store[1], store.settings.degradation, SceneSettings(), np.random.default_rng(seed)
+        )
         assert truth.shape == degraded.shape == (256, 256)
         both = (truth != HOLE) & (degraded != HOLE)
         assert both.sum() > 0.2 * face.sum()
