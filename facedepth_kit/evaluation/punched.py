@@ -1,0 +1,161 @@
+"""How well enhancers fill holes of real recordings: holes punched where the sensor's value is known (ours).
+
+Real frames have no ground truth, but most of their face pixels were measured. Punching blobs into those, enhancing the
+frame as a user would and comparing at exactly these pixels gives an error in millimetres. The sensor's own noise is
+part of it, the same for every enhancer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.cameras.images import aligned_picture, depth_files, read_frame, read_picture
+from facedepth_kit.depth import DepthImage, Mask
+from facedepth_kit.enhance import enhance_frame
+from facedepth_kit.errors import KitError
+from facedepth_kit.face_region import Box, crop_face
+
+
+@dataclass(frozen=True)
+class PunchSettings:
+    """The holes (our choice): the share of the face they cover, and the blobs' size as a share of the face's width."""
+
+    share: tuple[float, float] = (0.05, 0.20)
+    blob: tuple[float, float] = (0.03, 0.12)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceFrame:
+    """A recorded frame (height, width) uint16, 0 = hole, and its face: box and outline as ``crop_face`` takes them."""
+
+    frame: npt.NDArray[np.uint16]
+    unit_mm: float
+    box: Box | None = None
+    outline: npt.NDArray[np.floating] | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class PunchedRow:
+    """An enhancer's error at the punched pixels of all frames.
+
+    ``filled`` is the share of ``pixels`` that it filled, ``rmse_mm`` its error at those, ``common_rmse_mm`` its error
+    at those that every compared enhancer filled, ``median_frame_rmse_mm`` the median over frames of a frame's error
+    there. NaN where no pixel counts.
+    """
+
+    enhancer: str
+    frames: int
+    pixels: int
+    filled: float
+    rmse_mm: float
+    common_rmse_mm: float
+    median_frame_rmse_mm: float
+
+
+def face_frames(folder: str | Path, *, unit_mm: float, image_suffix: str) -> Iterator[FaceFrame]:
+    """The frames of a folder in which Dlib finds a face in the aligned picture; others are left out."""
+    from facedepth_kit.faces.detection import detect_face
+
+    for path in depth_files(folder):
+        face = detect_face(read_picture(aligned_picture(path, image_suffix)))
+        if face is not None:
+            yield FaceFrame(read_frame(path), unit_mm, face.box, face.outline, path.relative_to(folder).as_posix())
+
+
+def known_face(face: FaceFrame) -> Mask:
+    """Measured pixels on the face, (height, width): inside the outline (or box) and within the 25 cm of the crop."""
+    _, region = crop_face(face.frame, face.box, unit_mm=face.unit_mm, outline=face.outline)
+    depth_mm = face.frame * face.unit_mm - region.depth_range.near_mm
+    known = region.writable & (face.frame > 0) & (depth_mm >= 0) & (depth_mm <= region.depth_range.span_mm)
+    if face.outline is not None:
+        hull = np.zeros(face.frame.shape, np.uint8)
+        cv2.fillConvexPoly(hull, cv2.convexHull(np.rint(face.outline).astype(np.int32)), 1)
+        known &= hull > 0
+    return known
+
+
+def punch_known_holes(known: Mask, rng: np.random.Generator, settings: PunchSettings | None = None) -> Mask:
+    """Random blobs inside ``known`` (height, width): the pixels to punch, about the drawn share of it.
+
+    Raises :class:`KitError` when nothing is known.
+    """
+    settings = settings or PunchSettings()
+    if not known.any():
+        raise KitError("punched holes: found no measured pixel on the face, expected some")
+    columns = np.flatnonzero(known.any(axis=0))
+    sigma = max(rng.uniform(*settings.blob) * (columns[-1] - columns[0] + 1) / 2, 0.5)
+    field = cv2.GaussianBlur(rng.random(known.shape), (0, 0), sigma)
+    return np.asarray(known & (field <= np.quantile(field[known], rng.uniform(*settings.share))))
+
+
+def rmse_at(
+    prediction: npt.NDArray[np.uint16], target: npt.NDArray[np.uint16], *, mask: Mask, unit_mm: float = 1.0
+) -> float:
+    """RMSE in millimetres over ``mask`` of two frames in camera units; pixels that are holes (0) in either are left
+    out.
+
+    NaN when none is left.
+    """
+    used = mask & (prediction > 0) & (target > 0)
+    difference = prediction[used].astype(np.float64) - target[used]
+    return float(np.sqrt(np.mean(difference**2)) * unit_mm) if difference.size else float("nan")
+
+
+def evaluate_punched(
+    frames: Iterable[FaceFrame],
+    enhancers: Mapping[str, Callable[[DepthImage], DepthImage]],
+    rng: np.random.Generator,
+    settings: PunchSettings | None = None,
+) -> list[PunchedRow]:
+    """Punch each frame once, enhance it with each of ``enhancers``, and compare at the punched pixels; a row for each.
+
+    All enhancers see the same holes. Frames go through :func:`facedepth_kit.enhance.enhance_frame`, as a user's do.
+    """
+    targets: list[npt.NDArray[np.float64]] = []
+    outputs: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in enhancers}
+    for face in frames:
+        holes = punch_known_holes(known_face(face), rng, settings)
+        punched = np.where(holes, np.uint16(0), face.frame)
+        targets.append(face.frame[holes].astype(np.float64) * face.unit_mm)
+        for name, enhance in enhancers.items():
+            result, _ = enhance_frame(punched, enhance, face.box, unit_mm=face.unit_mm, outline=face.outline)
+            outputs[name].append(np.where(result[holes] == 0, np.nan, result[holes] * face.unit_mm))
+    return [_row(name, targets, outputs) for name in outputs]
+
+
+def _row(
+    name: str,
+    targets: list[npt.NDArray[np.float64]],
+    outputs: dict[str, list[npt.NDArray[np.float64]]],
+) -> PunchedRow:
+    # An enhancer that fills nothing ("None") must not empty the comparison of the others.
+    filling = [made for made in outputs.values() if any(np.isfinite(frame).any() for frame in made)]
+    squares = [(output - target) ** 2 for output, target in zip(outputs[name], targets, strict=True)]
+    common = [
+        square[np.all([np.isfinite(made[index]) for made in filling], axis=0)] if filling else square[:0]
+        for index, square in enumerate(squares)
+    ]
+    every = np.concatenate(squares) if squares else np.empty(0)
+    per_frame = [_root_mean(square) for square in common]
+    per_frame = [value for value in per_frame if np.isfinite(value)]
+    return PunchedRow(
+        enhancer=name,
+        frames=len(targets),
+        pixels=every.size,
+        filled=float(np.isfinite(every).mean()) if every.size else float("nan"),
+        rmse_mm=_root_mean(every),
+        common_rmse_mm=_root_mean(np.concatenate(common) if common else np.empty(0)),
+        median_frame_rmse_mm=float(np.median(per_frame)) if per_frame else float("nan"),
+    )
+
+
+def _root_mean(squares: npt.NDArray[np.float64]) -> float:
+    finite = squares[np.isfinite(squares)]
+    return float(np.sqrt(finite.mean())) if finite.size else float("nan")
