@@ -20,9 +20,10 @@ Kind = Literal["none", "hand-crafted", "classical", "learned"]
 class Enhancer:
     """One row of the comparison.
 
-    ``enhance`` takes (256, 256) or (n, 256, 256) uint16 (hole 65535), leaves it as it is and returns a new array of the
-    same shape and dtype. It may be called from several threads. It raises :class:`KitError` for another shape or dtype, for
-    missing or damaged weights, or where the RealSense SDK does not load. ``ours`` marks rows that the paper does not have.
+    ``enhance`` takes (256, 256) or (n, 256, 256) uint16 (hole 65535), leaves it as it is and returns a new array of
+    the same shape and dtype. It may be called from several threads. It raises :class:`KitError` for another shape or
+    dtype, for missing or damaged weights, or where the RealSense SDK does not load. ``ours`` marks rows that the paper
+    does not have.
     """
 
     name: str
@@ -68,14 +69,18 @@ def available() -> list[str]:
 
     sdk = importlib.util.find_spec("pyrealsense2") is not None
     able = {"none": True, "classical": True, "hand-crafted": sdk}
-    return [name for name, (kind, _) in _DESCRIPTIONS.items() if (weights_present(name) if kind == "learned" else able[kind])]
+    return [
+        name
+        for name, (kind, _) in _DESCRIPTIONS.items()
+        if (weights_present(name) if kind == "learned" else able[kind])
+    ]
 
 
 def get(name: str) -> Enhancer:
     """The enhancer of that name; any other name works, too, if a model card in the weights folder bears it.
 
-    Raises :class:`KitError`, naming the known ones, if there is none. A learned enhancer's weights are read and checked when
-    it is first called.
+    Raises :class:`KitError`, naming the known ones, if there is none. A learned enhancer's weights are read and
+    checked when it is first called.
     """
     if name not in _DESCRIPTIONS:
         from facedepth_kit.enhancers.networks import learned_enhancer, weights_present

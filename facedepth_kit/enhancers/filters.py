@@ -1,10 +1,10 @@
-"""The hand-crafted enhancers of Table II: the RealSense SDK's own filters, run on arrays without a camera (section IV-A).
+"""The hand-crafted enhancers of Table II: the RealSense SDK's own filters on arrays, without a camera (section IV-A).
 
 A software device turns an array into the SDK's depth frame, the filter turns that into another frame, and a copy of its
 data comes back. Between the two conventions of a hole lies one subtraction: the kit's value v travels as v + 1, so that
 the hole 65535 wraps around to the SDK's hole 0 and the nearest point 0, which the SDK would take for a hole, arrives
-as 1. The way back is v - 1. No value is lost on either way, and every filter commutes with the shift (they take medians,
-floors of means, minima, maxima, copies and differences of depths).
+as 1. The way back is v - 1. No value is lost, and the filters do not notice the shift: they take medians, floors of
+means, minima, maxima, copies and differences of depths. One exception: see :class:`Spatial`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
 from facedepth_kit.errors import KitError
@@ -25,7 +26,14 @@ SpatialHoleFilling = Literal["off", "2 pixels", "4 pixels", "8 pixels", "16 pixe
 HoleUpscaling = Literal["value", "aware"]
 
 _HOLE_FILLING: tuple[HoleFilling, ...] = ("left", "farthest", "nearest")
-_SPATIAL_HOLE_FILLING: tuple[SpatialHoleFilling, ...] = ("off", "2 pixels", "4 pixels", "8 pixels", "16 pixels", "unlimited")
+_SPATIAL_HOLE_FILLING: tuple[SpatialHoleFilling, ...] = (
+    "off",
+    "2 pixels",
+    "4 pixels",
+    "8 pixels",
+    "16 pixels",
+    "unlimited",
+)
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,9 @@ class Decimation:
 
     ``magnitude`` 2..8 is the side of the window, px: up to 3 the lower median of its non-hole pixels, from 4 on the
     floor of their mean. Upscaling is bilinear; the paper does not say how holes take part in it. ``hole_upscaling``
-    "value" takes the hole for the depth 65535 that it is stored as, as a general image library does: next to a remaining
-    hole the result is drawn towards the background. "aware" leaves holes out of the sums and keeps a pixel a hole
-    where most of the weight (half or more) falls on holes. The calibration and Table IV use "value".
+    "value" takes the hole for the depth 65535 that it is stored as, as a general image library does: next to a
+    remaining hole the result is drawn towards the background. "aware" leaves holes out of the sums and keeps a pixel a
+    hole where most of the weight (half or more) falls on holes. The calibration and Table IV use "value".
     """
 
     magnitude: int = 2
@@ -54,8 +62,9 @@ class HoleFill:
     """The SDK's hole-filling filter (section IV-A2): each hole gets a neighbour's value, row by row from the left.
 
     "left": the pixel to the left. "farthest" and "nearest" (the paper's "Farest-" and "Nearest-From-Around"): the
-    greatest or smallest of up, up-left, left, down-left and down, except in the first and last row and the first column,
-    which the SDK skips. It works in place: what it has filled fills further holes.
+    greatest or smallest of up, up-left, left, down-left and down, except in the first and last row and the first
+    column, which the SDK skips. "nearest" fills nothing below a hole: the SDK starts from the pixel above and then
+    takes smaller ones, and its hole is the smallest. Works in place: what is filled fills further holes.
     """
 
     mode: HoleFilling
@@ -69,8 +78,10 @@ class HoleFill:
 class Spatial:
     """The SDK's edge-preserving spatial filter (section IV-A3); the defaults are the SDK's own.
 
-    ``delta`` is in raw units, 1..50: next to nothing on depth stretched to 16 bits. ``hole_filling`` works along rows; for
-    "16 pixels" the SDK fills 15, for "unlimited" 254.
+    ``delta`` is in raw units, 1..50: next to nothing on depth stretched to 16 bits. ``hole_filling`` works along rows,
+    in each iteration from the left and from the right; "16 pixels" fills 15 at a time, "unlimited" 254, and from the
+    left never the last column. From the right the SDK takes its value 1, too, for a hole: so the nearest point goes in
+    as 2, and comes back as 0 where it is still that. A hole below a depth of less than ``delta`` is smoothed with it.
     """
 
     hole_filling: SpatialHoleFilling = "off"
@@ -80,7 +91,9 @@ class Spatial:
 
     def __post_init__(self) -> None:
         if self.hole_filling not in _SPATIAL_HOLE_FILLING:
-            raise KitError(f"spatial filter: found {self.hole_filling!r}, expected one of {', '.join(_SPATIAL_HOLE_FILLING)}")
+            raise KitError(
+                f"spatial filter: found {self.hole_filling!r}, expected one of {', '.join(_SPATIAL_HOLE_FILLING)}"
+            )
         if not (0.25 <= self.alpha <= 1 and 1 <= self.delta <= 50 and self.iterations in range(1, 6)):
             raise KitError(
                 f"spatial filter: found alpha {self.alpha}, delta {self.delta}, {self.iterations} iterations, "
@@ -110,7 +123,9 @@ def realsense_sdk() -> Any:
     try:
         return _import_sdk()
     except ModuleNotFoundError as error:
-        raise KitError(f"RealSense SDK: found no module {error.name}, expected pyrealsense2 (it has no wheel for every platform)") from None
+        raise KitError(
+            f"RealSense SDK: found no module {error.name}, expected pyrealsense2 (it has no wheel for every platform)"
+        ) from None
     except ImportError as error:
         if "libusb" not in str(error):
             raise KitError(f"RealSense SDK: found pyrealsense2 that does not load ({error})") from None
@@ -125,7 +140,9 @@ def realsense_sdk() -> Any:
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         return _import_sdk()
     except (ImportError, OSError):
-        raise KitError("RealSense SDK: found no libusb-1.0, expected the package libusb-package or the system's libusb-1.0-0") from None
+        raise KitError(
+            "RealSense SDK: found no libusb-1.0, expected the package libusb-package or the system's libusb-1.0-0"
+        ) from None
 
 
 def _import_sdk() -> Any:
@@ -187,7 +204,8 @@ _threads = threading.local()
 def _injector() -> _Injector:
     if not hasattr(_threads, "injector"):
         _threads.injector = _Injector()
-    return _threads.injector  # type: ignore[no-any-return]
+    injector: _Injector = _threads.injector
+    return injector
 
 
 def _make_filter(settings: FilterSettings) -> Any:
@@ -210,20 +228,25 @@ def _make_filter(settings: FilterSettings) -> Any:
 def filtered(depth: DepthImage, settings: FilterSettings) -> DepthImage:
     """Run one of the SDK's filters on a depth image or a stack.
 
-    ``depth``: uint16 (256, 256) or (n, 256, 256), hole 65535; it is not modified. Returns a new array of the same shape and
-    dtype. May be called from any thread: each has a device and filters of its own. Raises :class:`KitError` for another
-    shape or dtype, or without the SDK.
+    ``depth``: uint16 (256, 256) or (n, 256, 256), hole 65535; it is not modified. Returns a new array of the same
+    shape and dtype. May be called from any thread: each has a device and filters of its own. Raises :class:`KitError`
+    for another shape or dtype, or without the SDK.
     """
     check_depth(depth)
     injector = _injector()
     result = np.empty(depth.shape, np.uint16)
     one = np.uint16(1)
     for image, out in zip(depth.reshape(-1, SIZE, SIZE), result.reshape(-1, SIZE, SIZE), strict=True):
-        raw = injector.process(settings, np.ascontiguousarray(image + one))  # 65535 wraps to the SDK's hole 0
+        given = image + one  # 65535 wraps around to the SDK's hole 0
+        if isinstance(settings, Spatial):
+            given[image == 0] = 2
+        raw = injector.process(settings, np.ascontiguousarray(given))
         if isinstance(settings, Decimation):
             out[...] = _upscaled(raw, settings)
-        else:
-            np.subtract(raw, one, out=out)  # and 0 back to 65535
+            continue
+        np.subtract(raw, one, out=out)  # 0 wraps back to 65535
+        if isinstance(settings, Spatial):
+            out[(image == 0) & (raw == 2)] = 0
     return result
 
 
@@ -245,13 +268,16 @@ def _upscaled(raw: DepthImage, settings: Decimation) -> DepthImage:
     small = _without_padding(raw, settings.magnitude) - np.uint16(1)
     side = len(small) * settings.magnitude
     if settings.hole_upscaling == "value":
-        large = np.rint(cv2.resize(small.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)).astype(np.uint16)
+        large = np.rint(_bilinear(small, side)).astype(np.uint16)
     else:
         valid = small != HOLE
-        weight = cv2.resize(valid.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-        total = cv2.resize(np.where(valid, small, 0).astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+        weight, total = _bilinear(valid, side), _bilinear(np.where(valid, small, 0), side)
         kept = weight > 0.5
         large = np.full((side, side), HOLE)
         large[kept] = np.rint(total[kept] / weight[kept]).astype(np.uint16)
     # Magnitudes that do not divide 256 leave a rest of a few rows and columns: the last window's value goes on.
     return np.pad(large, (0, SIZE - side), mode="edge") if side < SIZE else large
+
+
+def _bilinear(small: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.resize(small.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR), np.float32)

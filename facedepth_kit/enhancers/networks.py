@@ -28,9 +28,9 @@ INPUT_PIXELS = SIZE
 class NetworkSize:
     """How large a U-Net is: everything that its parameter count depends on (Figure 7, Table III).
 
-    `filters` holds the filter count of each level going down (and, mirrored, going up); between levels the image is halved.
-    `convolutions` is the number of convolutions a level has on either way; `kernel` their side in pixels. The bottom has two
-    convolutions with `bottom_filters` filters in every network.
+    ``filters`` holds the filter count of each level going down (and, mirrored, going up); between levels the image is
+    halved. ``convolutions`` is the number of convolutions that a level has on either way, ``kernel`` their side in
+    pixels. The bottom has two convolutions with ``bottom_filters`` filters in every network.
     """
 
     filters: tuple[int, ...]
@@ -42,7 +42,8 @@ class NetworkSize:
 _NARROW = (16, 32, 64, 128, 128, 128, 128)
 _WIDE = (32, 64, 128, 256, 256, 256, 256)
 
-# The paper's text calls DL-Alpha the 5x5 network, but the published counts fit Gamma with 5x5 and Alpha with four 3x3.
+# Section IV-C calls DL-Gamma "DL-Alpha with 5x5"; by the published counts it is DL-Delta with 5x5, and DL-Alpha is
+# DL-Delta with four convolutions a level instead of two.
 SIZES: dict[str, NetworkSize] = {
     "DL-Alpha": NetworkSize(_NARROW, convolutions=4),
     "DL-Beta": NetworkSize(_WIDE),
@@ -54,13 +55,11 @@ SIZES: dict[str, NetworkSize] = {
 def build_network(size: str | NetworkSize, *, head_channels: int = 1) -> keras.Model:
     """Build an untrained U-Net of Table III.
 
-    Args:
-        size: a name of `SIZES`, or a `NetworkSize` of your own.
-        head_channels: channels of the linear output; 1 in the paper (depth), 2 for depth and a logit of "is face".
-
-    Returns:
-        A model from (n, 256, 256, 1) float32 (0 nearest, 1 farthest or hole) to (n, 256, 256, head_channels) float32. The
-        head computes in float32 under any Keras dtype policy, so that 16-bit depth survives mixed precision. Raises :class:`KitError` for an unknown name.
+    ``size``: a name of ``SIZES``, or a :class:`NetworkSize` of your own. ``head_channels``: channels of the linear
+    output; 1 in the paper (depth), 2 for depth and a logit of "there is a face". Returns a model from (n, 256, 256, 1)
+    float32 (0 nearest, 1 farthest or hole) to (n, 256, 256, head_channels) float32. The head computes in float32 under
+    any Keras dtype policy, so that 16-bit depth survives mixed precision. Raises :class:`KitError` for an unknown
+    name.
     """
     import keras
     from keras import layers
@@ -100,7 +99,7 @@ def build_network(size: str | NetworkSize, *, head_channels: int = 1) -> keras.M
 def weights_present(name: str) -> bool:
     """Whether the weights folder holds a model card and weights of that name; neither is opened."""
     card, weights = _paths(name)
-    return card.is_file() and weights.is_file()
+    return card.name == f"{name}.json" and card.is_file() and weights.is_file()
 
 
 def _paths(name: str) -> tuple[Path, Path]:
@@ -122,7 +121,9 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         model.load_weights(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()
-        raise KitError(f"{path}: found no weights for {model.name} ({reason[0][:120] if reason else type(error).__name__})") from None
+        raise KitError(
+            f"{path}: found no weights for {model.name} ({reason[0][:120] if reason else type(error).__name__})"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -154,17 +155,19 @@ class ModelCard:
                 sha256=str(fields["sha256"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise KitError(f"{path}: found no usable field {error}, expected name, size, head_channels and sha256") from None
+            raise KitError(
+                f"{path}: found no usable field {error}, expected name, size, head_channels and sha256"
+            ) from None
         if card.size not in SIZES or card.head_channels not in (1, 2) or not 0 < card.validity_threshold < 1:
             raise KitError(
-                f"{path}: found size {card.size!r}, {card.head_channels} channels, threshold {card.validity_threshold}, "
-                f"expected one of {', '.join(SIZES)}, 1 or 2, and a threshold within 0..1"
+                f"{path}: found size {card.size!r}, {card.head_channels} channels, threshold "
+                f"{card.validity_threshold}, expected one of {', '.join(SIZES)}, 1 or 2, and a threshold within 0..1"
             )
         return card
 
 
 class _Network:
-    """A network with its weights, compiled for one batch size."""
+    """A network with its weights, compiled."""
 
     def __init__(self, card: ModelCard, weights: Path) -> None:
         import keras
@@ -178,26 +181,36 @@ class _Network:
             keras.config.set_dtype_policy(policy)
         load_weights(self.model, weights)
         self._forward = _compiled(self.model)
+        self._batch = _batch_size()
 
     def __call__(self, images: DepthImage) -> DepthImage:
-        """(n, 256, 256) uint16 to the same, image by image: measured, a larger batch is slower per image (cache)."""
-        result = np.empty_like(images)
-        for image, out in zip(images, result, strict=True):
-            raw = self._forward(to_unit(image)[None, ..., None])[0]
-            depth = from_unit(raw[..., 0])
-            if self.card.head_channels == 2:
-                # A valid pixel must not read as a hole, whatever its depth; the second channel alone decides on holes.
-                depth = np.minimum(depth, np.uint16(FARTHEST))
-                threshold = self.card.validity_threshold
-                depth[raw[..., 1] < math.log(threshold / (1 - threshold))] = HOLE
-            out[...] = depth
+        """(n, 256, 256) uint16 to the same."""
+        result = np.empty(images.shape, np.uint16)
+        step = self._batch if len(images) > 1 else 1
+        for first in range(0, len(images), step):
+            part = images[first : first + step]
+            unit = to_unit(part)[..., None]
+            # Always the same shape: backends compile anew for another one.
+            padding = np.zeros((step - len(part), *unit.shape[1:]), np.float32)
+            raw = self._forward(np.concatenate([unit, padding]) if len(padding) else unit)[: len(part)]
+            result[first : first + step] = self._depth(raw)
         return result
+
+    def _depth(self, raw: FloatArray) -> DepthImage:
+        """The network's output (n, 256, 256, channels) as depth images."""
+        depth = from_unit(raw[..., 0])
+        if self.card.head_channels == 2:
+            # The second channel alone decides on holes: a valid pixel must not read as one, however far it lies.
+            threshold = self.card.validity_threshold
+            invalid = raw[..., 1] < math.log(threshold / (1 - threshold))
+            depth = np.where(invalid, HOLE, np.minimum(depth, np.uint16(FARTHEST)))
+        return depth
 
 
 def _compiled(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
-    """One forward pass, compiled: (1, 256, 256, 1) float32 to (1, 256, 256, channels) float32.
+    """A forward pass, compiled: (n, 256, 256, 1) float32 to (n, 256, 256, channels) float32.
 
-    ``Model.predict`` would give the same at thrice the time: it sets up a data pipeline on each call.
+    ``Model.predict`` gives the same several times slower: it sets up a data pipeline on each call.
     """
     import keras
 
@@ -205,9 +218,29 @@ def _compiled(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
         return lambda unit: np.asarray(model.predict_on_batch(unit), dtype=np.float32)
     import tensorflow as tf
 
-    signature = [tf.TensorSpec((1, INPUT_PIXELS, INPUT_PIXELS, 1), tf.float32)]
+    signature = [tf.TensorSpec((None, INPUT_PIXELS, INPUT_PIXELS, 1), tf.float32)]
     forward = tf.function(lambda unit: model(unit, training=False), input_signature=signature)
     return lambda unit: np.asarray(forward(tf.constant(unit)))
+
+
+def _batch_size() -> int:
+    """Images per forward pass: 1 on a CPU, where more drop out of its cache and gain nothing; 16 on an accelerator."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        accelerated = bool(tf.config.list_physical_devices("GPU"))
+    elif backend == "jax":
+        import jax
+
+        accelerated = jax.default_backend() != "cpu"
+    else:
+        import torch
+
+        accelerated = torch.cuda.is_available()
+    return 16 if accelerated else 1
 
 
 # Keyed by path and the file's state, so that weights which are trained anew under the same name are read again.
@@ -218,9 +251,13 @@ _loading = threading.Lock()
 def _network(name: str) -> _Network:
     card_path, weights = _paths(name)
     try:
-        state = tuple(value for path in (card_path, weights) for value in (path.stat().st_mtime_ns, path.stat().st_size))
+        state = tuple(
+            value for path in (card_path, weights) for value in (path.stat().st_mtime_ns, path.stat().st_size)
+        )
     except FileNotFoundError as error:
-        raise KitError(f"{error.filename}: no such file, expected the weights of {name} (facedepth train makes them)") from None
+        raise KitError(
+            f"{error.filename}: no such file, expected the weights of {name} (facedepth train makes them)"
+        ) from None
     with _loading:
         key = str(weights)
         known = _loaded.get(key)
@@ -229,7 +266,9 @@ def _network(name: str) -> _Network:
             with weights.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != card.sha256:
-                raise KitError(f"{weights}: found SHA-256 {found[:12]}..., expected {card.sha256[:12]}... as in {card_path.name}")
+                raise KitError(
+                    f"{weights}: found SHA-256 {found[:12]}..., expected {card.sha256[:12]}... as in {card_path.name}"
+                )
             known = _loaded[key] = (state, _Network(card, weights))
         return known[1]
 
@@ -237,11 +276,11 @@ def _network(name: str) -> _Network:
 def learned_enhancer(name: str) -> Callable[[DepthImage], DepthImage]:
     """The enhancer whose weights and model card bear that name in the weights folder.
 
-    Nothing is read before the first call; then the weights are checked against the card's SHA-256, loaded once per process
-    and shared by all threads. The function takes and returns uint16 (256, 256) or (n, 256, 256), of any span (a face's own
-    range or 25 cm): holes go in as 1. With one output channel, what rounds to 1 comes out as hole; with two, the
-    pixels whose validity lies below the card's threshold. Raises :class:`KitError`, on call, for another shape or dtype, and
-    for missing, damaged or foreign weights.
+    Nothing is read before the first call; then the weights are checked against the card's SHA-256, loaded once per
+    process and shared by all threads. The function takes and returns uint16 (256, 256) or (n, 256, 256), of any span
+    (a face's own range or 25 cm): holes go in as 1. With one output channel, what rounds to 1 comes out as hole; with
+    two, the pixels whose validity lies below the card's threshold. Raises :class:`KitError`, on call, for another
+    shape or dtype, and for missing, damaged or foreign weights.
     """
 
     def enhance(depth: DepthImage) -> DepthImage:
