@@ -281,7 +281,7 @@ def _resample(
     shifts = ((np.arange(count) + 0.5) / count - 0.5) * step
     samples = np.stack([_nearest(values, xs + dx, ys + dy) for dy in shifts for dx in shifts])
     found = np.isfinite(samples)
-    enough = 2 * found.sum(axis=0) > len(samples)
+    enough = np.isfinite(_nearest(values, xs, ys)) & (2 * found.sum(axis=0) > len(samples))
     middle = np.full(samples.shape[1:], np.nan, np.float32)
     middle[enough] = np.nanmedian(samples[:, enough], axis=0)
     with np.errstate(invalid="ignore"):
