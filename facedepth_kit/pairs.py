@@ -36,16 +36,18 @@ MIXED: tuple[HoleValues, ...] = ("keep", "random", "blurred")
 class SynthesisSettings:
     """How pairs are made.
 
-    ``fill`` is the share of the image that the face's longer side takes, ``offset`` the shift of its centre as a share
-    of the free margin, ``distance_mm`` the paper's 0.5 m. ``span``: "own" scales each ground truth to its face's
-    own depth range (what the published filter rows imply for the paper's synthetic data), "camera" to 25 cm
-    as camera images, "mixed" to anything between the own range and 30 cm. ``hole_values``: one degraded image
-    per entry ("keep", "random", "blurred"); the paper's DL-Delta training uses all three (section IV-C).
+    ``fill`` is the share of the image that the face's longer side takes (``head_fill`` for whole heads), ``offset``
+    the shift of its centre as a share of the free margin, ``distance_mm`` the paper's 0.5 m. ``span``: "own" scales
+    each ground truth to its face's own depth range (what the published filter rows imply for the paper's synthetic
+    data), "camera" to 25 cm as camera images, "mixed" to anything between the own range and 30 cm. ``hole_values``:
+    one degraded image per entry ("keep", "random", "blurred"); the paper's DL-Delta training uses all three (section
+    IV-C).
     """
 
     faces: FaceSettings = field(default_factory=FaceSettings)
     degradation: DegradationSettings = field(default_factory=DegradationSettings)
     fill: tuple[float, float] = (0.82, 0.98)
+    head_fill: tuple[float, float] = (0.75, 1.35)
     offset: float = 0.6
     distance_mm: float = 500.0
     span: Literal["own", "camera", "mixed"] = "own"
@@ -69,9 +71,8 @@ def render_ground_truth(
     place)."""
     mesh = face_mesh(parameters)
     offset = rng.uniform(-settings.offset, settings.offset, 2)
-    camera = fit_camera(
-        mesh, fill=rng.uniform(*settings.fill), offset=(offset[0], offset[1]), distance_mm=settings.distance_mm
-    )
+    fill = rng.uniform(*(settings.fill if parameters.extent == "face" else settings.head_fill))
+    camera = fit_camera(mesh, fill=fill, offset=(offset[0], offset[1]), distance_mm=settings.distance_mm)
     depth_mm = render_depth_mm(mesh, camera)
     depth_range = own_range(depth_mm)
     if settings.span == "camera":

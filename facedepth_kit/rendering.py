@@ -117,10 +117,11 @@ def fit_camera(
     """A camera whose focal length makes the longer side of the projected mesh take ``fill`` of the image.
 
     ``offset`` moves the mesh's centre by a share of the free margin on each axis (-1..1; 0 = centred).
-    Raises :class:`KitError` if ``fill`` is not in (0, 1].
+    More than 1 shows
+    a part of the mesh. Raises :class:`KitError` if ``fill`` is not in (0, 2].
     """
-    if not 0 < fill <= 1:
-        raise KitError(f"fill: found {fill}, expected a share of the image above 0 and at most 1")
+    if not 0 < fill <= 2:
+        raise KitError(f"fill: found {fill}, expected a share of the image above 0 and at most 2")
     flat = project(mesh.vertices_mm, Camera(distance_mm, 1.0, (0.0, 0.0))).T.copy()[
         :2
     ]  # rows reduce faster than columns

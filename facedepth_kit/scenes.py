@@ -23,7 +23,7 @@ from facedepth_kit.degradation import (
     random_holes,
     randomize_hole_values,
 )
-from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, DepthRange, Mask
+from facedepth_kit.depth import CAMERA_SPAN_MM, FARTHEST, HOLE, SIZE, DepthImage, DepthRange, Mask
 from facedepth_kit.pairs import Pair
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,15 +34,16 @@ class SceneSettings:
     """How often and how strongly training pairs differ from the paper's (all our choice).
 
     ``calibrated_share`` of the pairs are degraded exactly as the calibrated test pairs. ``own_span_share`` keep the
-    face's own range; of the rest ``camera_span_share`` get 25 cm, the others anything up to ``longest_span_mm``.
-    ``background_share`` show another surface behind the face; ``blob_share``, ``speckle_share`` and ``coarse_share``
-    of the varied pairs get such holes or a coarser sensor.
+    face's own range; the rest starts up to ``near_margin_mm`` before the face, and of it ``camera_span_share`` get 25
+    cm, the others anything up to ``longest_span_mm``. ``background_share`` show another surface behind the face;
+    ``blob_share``, ``speckle_share`` and ``coarse_share`` of the varied pairs get such holes or a coarser sensor.
     """
 
     calibrated_share: float = 0.55
     own_span_share: float = 0.45
     camera_span_share: float = 0.5
     longest_span_mm: float = 300.0
+    near_margin_mm: float = 10.0
     background_share: float = 0.35
     random_values_share: float = 0.1
     blob_share: float = 0.4
@@ -50,10 +51,15 @@ class SceneSettings:
     coarse_share: float = 0.4
 
 
-def respan(depth: DepthImage, depth_range: DepthRange, span_mm: float) -> tuple[DepthImage, DepthRange]:
-    """The same surface on a longer span: values shrink, holes stay."""
-    scaled = np.rint(depth * np.float32(depth_range.span_mm / span_mm)).astype(np.uint16)
-    return np.where(depth == HOLE, HOLE, scaled), DepthRange(depth_range.near_mm, span_mm)
+def respan(
+    depth: DepthImage, depth_range: DepthRange, span_mm: float, margin_mm: float = 0.0
+) -> tuple[DepthImage, DepthRange]:
+    """The same surface on another span that starts ``margin_mm`` before it; what lies beyond becomes a hole."""
+    per_mm = np.float32(FARTHEST / span_mm)
+    scaled = np.rint(depth * np.float32(depth_range.span_mm / span_mm) + np.float32(margin_mm) * per_mm)
+    beyond = (depth == HOLE) | (scaled > FARTHEST)
+    moved = DepthRange(depth_range.near_mm - margin_mm, span_mm)
+    return np.where(beyond, np.float32(HOLE), scaled).astype(np.uint16), moved
 
 
 def blob_holes(rng: np.random.Generator, share: float, size: int = SIZE) -> Mask:
@@ -128,11 +134,11 @@ def draw_training_pair(
     if rng.random() < 0.5:
         truth = np.ascontiguousarray(truth[:, ::-1])
     if rng.random() >= settings.own_span_share:
-        longest = max(settings.longest_span_mm, depth_range.span_mm)
+        margin_mm = rng.uniform(0, settings.near_margin_mm)
+        shortest = depth_range.span_mm + margin_mm
         camera = rng.random() < settings.camera_span_share
-        truth, depth_range = respan(
-            truth, depth_range, max(250.0, depth_range.span_mm) if camera else rng.uniform(depth_range.span_mm, longest)
-        )
+        span_mm = CAMERA_SPAN_MM if camera else rng.uniform(shortest, max(settings.longest_span_mm, shortest))
+        truth, depth_range = respan(truth, depth_range, span_mm, margin_mm)
     calibrated = rng.random() < settings.calibrated_share
     strength = degradation if calibrated else _vary(degradation, rng)
     shapes = [outline_holes(detect_outline(truth), strength, rng), random_holes(strength, rng)]

@@ -103,4 +103,4 @@ def test_fit_camera_fills_the_wanted_share() -> None:
     assert size.max() == pytest.approx(0.8 * 256, rel=1e-4)
     assert (flat[:, :2].max(axis=0) + flat[:, :2].min(axis=0)) / 2 == pytest.approx([128, 128], abs=0.01)
     with pytest.raises(KitError, match="fill"):
-        fit_camera(mesh, fill=1.2)
+        fit_camera(mesh, fill=2.5)
