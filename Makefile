@@ -51,9 +51,10 @@ lock: $(READY)
 	@$(VENV_PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)
 
 setup: $(READY)
+	@echo "setup: .venv is ready"
 
 # The mark holds the place it was made for: a clone that was moved, or whose Python is gone, is set up again.
-ifneq ($(shell $(VENV_PYTHON) -c '' 2>/dev/null && [ "$$(cat $(READY))" = "$$(pwd -P)" ] && echo yes),yes)
+ifneq ($(shell $(VENV_PYTHON) -c '' 2>/dev/null && [ "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" ] && echo yes),yes)
 .PHONY: $(READY)
 endif
 $(READY): requirements.lock pyproject.toml

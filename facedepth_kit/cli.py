@@ -217,11 +217,71 @@ def _train(arguments: argparse.Namespace) -> int:
 def _enhancers(arguments: argparse.Namespace) -> int:
     from facedepth_kit.enhancers import available, get, names
 
-    present = set(available())
+    able = available()
     for name in names():
-        enhancer = get(name) if name in present else None
-        print(f"{name:<26} {enhancer.description if enhancer else 'no weights found (facedepth train)'}")
+        enhancer = get(name)
+        missing = "no weights" if enhancer.kind == "learned" else "no RealSense SDK"
+        print(f"{name:<26} {enhancer.description}{'' if name in able else f' [{missing} found]'}")
     return 0
+
+
+def _add_enhance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="INPUT", help="16-bit PNG or TIFF, NPY, or folders of them"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--enhancer", metavar="NAME", help="see facedepth enhancers (default: DL-Kit-1)")
+    unit = parser.add_mutually_exclusive_group()
+    unit.add_argument(
+        "--unit-mm", type=_length, default=1.0, metavar="MM", help="millimetres a step; 0 is a hole (1.0)"
+    )
+    unit.add_argument(
+        "--normalized", action="store_true", help="inputs are 256x256 in the kit's convention, hole 65535"
+    )
+    face = parser.add_mutually_exclusive_group()
+    face.add_argument(
+        "--box",
+        type=int,
+        nargs=4,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="the face in every file, in pixels, from hairline to chin",
+    )
+    face.add_argument(
+        "--image-suffix",
+        metavar="SUFFIX",
+        help="find the face in the aligned picture of this ending, such as _infrared.png beside _depth.png",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+
+
+def _enhance(arguments: argparse.Namespace) -> int:
+    from facedepth_kit.enhance import DEFAULT_ENHANCER, EnhanceSettings, FileReport, enhance_files
+
+    def show(report: FileReport) -> None:
+        if report.error is not None:
+            _complain(report.error)
+            return
+        holes = (
+            f"{report.holes_before} holes before, {report.holes_after} after"
+            if report.face_pixels
+            else "no face pixels"
+        )
+        print(f"{report.output}: {holes}{f' ({report.hint})' if report.hint else ''}", flush=True)
+
+    settings = EnhanceSettings(
+        output=arguments.output,
+        enhancer=arguments.enhancer or DEFAULT_ENHANCER,
+        unit_mm=arguments.unit_mm,
+        normalized=arguments.normalized,
+        box=tuple(arguments.box) if arguments.box else None,
+        image_suffix=arguments.image_suffix,
+        overwrite=arguments.overwrite,
+    )
+    reports = enhance_files(arguments.inputs, settings, on_report=show)
+    failed = sum(not report.ok for report in reports)
+    if len(reports) > 1:
+        print(f"{len(reports) - failed} of {len(reports)} files enhanced with {settings.enhancer}")
+    return BAD_INPUT if failed else 0
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -320,6 +380,7 @@ COMMANDS = {
     "synthesize": Command("write pairs of ground truth and degraded depth images", _add_synthesize, _synthesize),
     "calibrate": Command("search degradation settings that meet Table IV", _add_calibrate, _calibrate),
     "train": Command("train a network on such pairs", _add_train, _train),
+    "enhance": Command("enhance the faces in depth recordings of your own", _add_enhance, _enhance),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
     "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
     "notebooks": Command("make the stored notebooks from their sources", _add_notebooks, _notebooks),

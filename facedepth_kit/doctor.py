@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -213,6 +212,8 @@ def _expected(distribution: str) -> bool:
 
 def dlib_model() -> Iterator[Finding]:
     """Dlib and its 68-point model."""
+    from facedepth_kit.faces.detection import landmark_model
+
     topic = "cameras and faces"
     try:
         import dlib
@@ -220,14 +221,11 @@ def dlib_model() -> Iterator[Finding]:
         yield Finding(topic, "ok", f"Dlib {dlib.__version__}")
     except ImportError as error:
         yield Finding(topic, "broken", f"Dlib does not load ({error})", INSTALL)
-    # Looked up, not imported: the package's own code needs a part of setuptools that is gone.
-    found = importlib.util.find_spec("face_recognition_models")
-    folders = list(found.submodule_search_locations or ()) if found else []
-    model = "shape_predictor_68_face_landmarks.dat"
-    if any((Path(folder) / "models" / model).is_file() for folder in folders):
+    try:
+        landmark_model()
         yield Finding(topic, "ok", "Dlib's 68-point model")
-    else:
-        yield Finding(topic, "broken", f"Dlib's 68-point model ({model}) is not there", INSTALL)
+    except KitError as error:
+        yield Finding(topic, "broken", str(error), INSTALL)
 
 
 def weights(folder: Path) -> Iterator[Finding]:

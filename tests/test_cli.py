@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from facedepth_kit import __version__, cli
+from facedepth_kit.enhancers import names
 from facedepth_kit.errors import KitError
 from facedepth_kit.pairs import PairStore
 
@@ -51,6 +54,10 @@ def test_every_command_has_help_and_stands_in_the_overview(command: str, capsys:
         (["figures", "--profile", "huge"], "expected one of smoke, laptop, paper"),
         (["evaluate", "--pairs", "nowhere", "--enhancer", "DL-Omega"], "DL-Omega"),
         (["train", "--pairs", "nowhere", "--output", "run"], "nowhere"),
+        (["enhance", "nowhere.png", "--output", "out"], "nowhere.png"),
+        (["enhance", "a.png"], "--output"),
+        (["enhance", ".", "--output", "out", "--box", "1", "2", "3", "4", "--image-suffix", "x"], "--box"),
+        (["calibrate", "--minutes", "nan"], "found 'nan'"),
         (["synthesize", "--count", "3", "--output", "x", "--settings", "absent.yaml"], "absent.yaml"),
     ],
 )
@@ -146,3 +153,44 @@ def test_synthesize_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[
     code, _, err = run(capsys, *evaluate)
     assert code == 2
     assert "errors.csv" in err
+
+
+def write_depth(path: Path, *, hole: int) -> None:
+    """A slope of 64x64 pixels from 50 to 63 cm in millimetres, with a hole (0) in its middle."""
+    depth = np.repeat(np.arange(500, 628, 2, dtype=np.uint16)[None], 64, axis=0)
+    depth[32 - hole : 32 + hole, 32 - hole : 32 + hole] = 0
+    cv2.imwrite(str(path), depth)
+
+
+def test_enhance_goes_on_after_a_bad_file_and_says_so_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recordings, out = tmp_path / "recordings", tmp_path / "out"
+    recordings.mkdir()
+    write_depth(recordings / "a.png", hole=3)
+    (recordings / "b.png").write_bytes((recordings / "a.png").read_bytes()[:60])
+    write_depth(recordings / "c.png", hole=2)
+    code, printed, complaints = run(capsys, "enhance", recordings, "--output", out, "--enhancer", "Telea")
+    assert code == 2
+    assert complaints.count("\n") == 1
+    assert complaints.startswith("facedepth: error: ")
+    assert "b.png" in complaints
+    assert "a.png: 36 holes before, 0 after" in printed
+    assert printed.endswith("2 of 3 files enhanced with Telea\n")
+    assert {"a.png", "c.png"} <= {path.name for path in out.iterdir()}
+
+    (recordings / "b.png").unlink()
+    assert run(capsys, "enhance", recordings, "--output", out, "--enhancer", "Telea")[0] == 2
+    assert run(capsys, "enhance", recordings, "--output", out, "--enhancer", "Telea", "--overwrite")[0] == 0
+
+
+def test_the_enhancers_are_listed_with_what_they_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
+    code, out, _ = run(capsys, "enhancers")
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert list(lines) == names()
+    assert lines["DL-Delta-1"].endswith("[no weights found]")
+    assert not lines["Telea"].endswith("found]")

@@ -30,7 +30,7 @@ def test_a_set_up_machine_can_run_the_kit() -> None:
     assert f"Python {sys.version_info[0]}.{sys.version_info[1]}" in done.stdout
     assert "Keras 3." in done.stdout
     assert done.stdout.rstrip().endswith("Everything that the kit needs is there.")
-    assert done.stderr == ""
+    assert "Traceback" not in done.stderr
 
 
 def test_every_weights_file_is_held_against_its_card(tmp_path: Path) -> None:
