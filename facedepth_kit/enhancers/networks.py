@@ -180,7 +180,7 @@ class _Network:
         finally:
             keras.config.set_dtype_policy(policy)
         load_weights(self.model, weights)
-        self._forward = _compiled(self.model)
+        self._forward = compiled_forward(self.model)
         self._batch = _batch_size()
 
     def __call__(self, images: DepthImage) -> DepthImage:
@@ -207,7 +207,7 @@ class _Network:
         return depth
 
 
-def _compiled(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
+def compiled_forward(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
     """A forward pass, compiled: (n, 256, 256, 1) float32 to (n, 256, 256, channels) float32.
 
     ``Model.predict`` gives the same several times slower: it sets up a data pipeline on each call.

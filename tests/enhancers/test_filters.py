@@ -13,7 +13,6 @@ from facedepth_kit.depth import HOLE, DepthImage
 from facedepth_kit.enhancers.filters import (
     TABLE_II,
     Decimation,
-    FilterSettings,
     HoleFill,
     Spatial,
     decimated,

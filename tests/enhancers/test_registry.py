@@ -1,0 +1,112 @@
+"""The registry, and what every enhancer promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facedepth_kit.depth import HOLE, DepthImage
+from facedepth_kit.enhancers import available, get, names
+from facedepth_kit.errors import KitError
+
+PAPERS = [
+    *("None", "De-M2", "De-M8", "Hf-FFA", "Hf-NFA", "Hf-L", "Sp-Hf16", "Sp-HfU"),
+    *("DL-Alpha", "DL-Beta", "DL-Gamma", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4"),
+]
+OURS = ["Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-1"]
+NOT_LEARNED = [name for name in PAPERS + OURS if not name.startswith("DL-")]
+
+
+@pytest.fixture(params=NOT_LEARNED)
+def name(request: pytest.FixtureRequest) -> str:
+    if request.param not in available():
+        pytest.skip("the RealSense SDK has no package here")
+    return str(request.param)
+
+
+def degraded(seed: int) -> DepthImage:
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:256, :256]
+    depth = (20000 + 60 * rows + 40 * columns + rng.integers(0, 500, (256, 256))).astype(np.uint16)
+    depth[(rows - 128) ** 2 + (columns - 120) ** 2 > 100**2] = HOLE
+    depth[rng.random(depth.shape) < 0.1] = HOLE
+    return depth
+
+
+def test_names_are_the_papers_and_then_ours() -> None:
+    assert names() == PAPERS + OURS
+    assert [name for name in names() if get(name).ours] == OURS
+
+
+def test_kinds() -> None:
+    kinds = {name: get(name).kind for name in names()}
+    assert kinds["None"] == "none"
+    assert {kinds[name] for name in PAPERS[1:8]} == {"hand-crafted"}
+    assert {kind for name, kind in kinds.items() if name.startswith("DL-")} == {"learned"}
+    assert {kinds[name] for name in OURS[:4]} == {"classical"}
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(KitError) as caught:
+        get("Sp-Hf99")
+    message = str(caught.value)
+    assert "Sp-Hf99" in message
+    assert "\n" not in message
+    assert all(name in message for name in names())
+
+
+@pytest.mark.parametrize("name", ["", "../DL-Delta-1", "dl-kit-1"])
+def test_odd_names_are_unknown(name: str) -> None:
+    with pytest.raises(KitError, match="expected one of"):
+        get(name)
+
+
+def test_available_is_a_part_of_names_in_the_same_order() -> None:
+    assert available() == [name for name in names() if name in available()]
+    assert {"None", "Telea", "Navier-Stokes"} <= set(available())
+
+
+def test_shape_and_type_stay_and_the_input_is_left_alone(name: str) -> None:
+    depth = degraded(0)
+    before = depth.copy()
+    enhanced = get(name).enhance(depth)
+    assert enhanced.shape == (256, 256)
+    assert enhanced.dtype == np.uint16
+    np.testing.assert_array_equal(depth, before)
+    enhanced[:] = 7  # a new array, not the input
+    np.testing.assert_array_equal(depth, before)
+
+
+def test_a_read_only_view_is_good_enough(name: str) -> None:
+    depth = degraded(0)
+    padded = np.full((300, 512), HOLE)
+    padded[20:276, ::2] = depth  # rows and columns far apart in memory
+    view = padded[20:276, ::2]
+    view.flags.writeable = False
+    enhance = get(name).enhance
+    np.testing.assert_array_equal(enhance(view), enhance(depth))
+
+
+def test_a_stack_is_enhanced_image_by_image(name: str) -> None:
+    stack = np.stack([degraded(seed) for seed in range(3)])
+    enhance = get(name).enhance
+    expected = np.stack([enhance(depth) for depth in stack])
+    np.testing.assert_array_equal(enhance(stack), expected)
+    assert enhance(stack[:0]).shape == (0, 256, 256)
+
+
+def test_an_image_of_holes_stays_one(name: str) -> None:
+    np.testing.assert_array_equal(get(name).enhance(np.full((256, 256), HOLE)), HOLE)
+
+
+@pytest.mark.parametrize("value", [0, 1000, 65534])
+def test_a_flat_image_without_holes_stays_as_it_is(name: str, value: int) -> None:
+    np.testing.assert_array_equal(get(name).enhance(np.full((256, 256), value, np.uint16)), value)
+
+
+def test_other_shapes_and_types_are_refused(name: str) -> None:
+    enhance = get(name).enhance
+    with pytest.raises(KitError, match="uint16"):
+        enhance(np.zeros((256, 256), np.uint8))
+    with pytest.raises(KitError, match="256"):
+        enhance(np.zeros((128, 256), np.uint16))
