@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import HOLE, to_unit
+from facedepth_kit.depth import HOLE, DepthImage, to_unit
 from facedepth_kit.errors import KitError
 from facedepth_kit.pairs import PairStore
 from facedepth_kit.paths import write_atomically
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import keras
 
 FloatArray = npt.NDArray[np.float32]
+RIM_PX = 8.0  # how far outside the face the outline's uncertainty reaches
+BACKGROUND_WEIGHT = 0.15
 Batch = tuple[FloatArray, FloatArray]
 
 
@@ -43,16 +45,17 @@ class TrainingSettings:
     its decay and the loss; ours are batches of 16, Adam at 1e-3 with cosine decay to 2 %, and the squared error over
     the whole image.
 
-    ``objective``: "image" is that squared error. "surface" is the kit's own (DL-Kit-1): absolute and squared error
-    over the ground truth's surface only, and a second output channel, the logit of "there is surface here", learnt by
-    cross-entropy. ``fresh``: degrade every ground truth anew each time it is seen, in more varied ways (``scenes``);
-    otherwise the pair store's own degraded images are used. ``initial_weights`` continues from a weights file (a
-    one-channel head is widened).
+    ``objective``: "image" is that squared error. "face" leaves the rim outside the face out of it
+    (:func:`face_loss`). "surface" is the kit's own (DL-Kit-1): absolute and squared error over the ground truth's
+    surface only, and a second output channel, the logit of "there is surface here", learnt by cross-entropy.
+    ``fresh``: degrade every ground truth anew each time it is seen, in more varied ways (``scenes``); otherwise the
+    pair store's own degraded images are used. ``initial_weights`` continues from a weights file (a one-channel head
+    is widened).
     """
 
     name: str = "DL-Delta-1"
     size: str = "DL-Delta"
-    objective: Literal["image", "surface"] = "image"
+    objective: Literal["image", "face", "surface"] = "image"
     chunks: int = 6
     epochs: int = 10
     batch: int = 16
@@ -91,6 +94,19 @@ def image_loss(target: Any, prediction: Any) -> Any:
     return ops.mean(ops.square(prediction - target))
 
 
+def face_loss(target: Any, prediction: Any) -> Any:
+    """Absolute plus four times squared error, weighted: ``target`` holds depth and :func:`face_weight` of each pixel.
+
+    The rim outside the face does not count, so that a face pixel whose place is uncertain is not drawn into the
+    background.
+    """
+    from keras import ops
+
+    weight = target[..., 1]
+    error = ops.abs(prediction[..., 0] - target[..., 0])
+    return ops.sum(weight * (error + 4.0 * ops.square(error))) / (ops.sum(weight) + 1.0)
+
+
 def surface_loss(target: Any, prediction: Any) -> Any:
     """The kit's objective: ``target`` holds depth and surface mask, ``prediction`` depth and the mask's logit.
 
@@ -107,7 +123,15 @@ def surface_loss(target: Any, prediction: Any) -> Any:
     return depth + 0.03 * ops.mean(entropy)
 
 
-LOSSES = {"image": image_loss, "surface": surface_loss}
+LOSSES = {"image": image_loss, "face": face_loss, "surface": surface_loss}
+
+
+def face_weight(truth: DepthImage) -> FloatArray:
+    """Weights of :func:`face_loss`: 1 on the face, 0 up to ``RIM_PX`` outside it, ``BACKGROUND_WEIGHT`` beyond."""
+    import cv2
+
+    away = cv2.distanceTransform((truth == HOLE).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.where(away == 0, np.float32(1), np.where(away > RIM_PX, np.float32(BACKGROUND_WEIGHT), np.float32(0)))
 
 
 def make_batch(store: PairStore, jobs: npt.NDArray[np.int64], settings: TrainingSettings, epoch: int) -> Batch:
@@ -122,9 +146,9 @@ def make_batch(store: PairStore, jobs: npt.NDArray[np.int64], settings: Training
             truth, degraded = draw_training_pair(pair, other, store.settings.degradation, settings.scenes, rng)
         inputs.append(to_unit(degraded))
         targets.append(to_unit(truth))
-        masks.append(truth != HOLE)
+        masks.append(face_weight(truth) if settings.objective == "face" else truth != HOLE)
     target = np.stack(targets)[..., None]
-    if settings.objective == "surface":
+    if settings.objective != "image":
         target = np.concatenate([target, np.stack(masks)[..., None].astype(np.float32)], axis=-1)
     return np.stack(inputs)[..., None], target
 

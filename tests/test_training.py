@@ -20,6 +20,8 @@ from facedepth_kit.training import (
     epoch_batches,
     epoch_jobs,
     export,
+    face_loss,
+    face_weight,
     image_loss,
     learning_rate,
     make_batch,
@@ -67,6 +69,22 @@ def test_the_objectives_by_hand() -> None:
     # |0.5| + 4 * 0.25 over (2 + 1) pixels; logits of 0 cost ln 2 each
     assert float(surface_loss(target, prediction)) == pytest.approx(1.5 / 3 + 0.03 * np.log(2), rel=1e-5)
     assert float(image_loss(target[..., :1], prediction[..., :1])) == pytest.approx((0.25 + 0.81) / 4)
+
+
+def test_the_face_objective_leaves_the_rim_outside_the_face_out() -> None:
+    truth = np.full((64, 64), HOLE)
+    truth[:, :20] = 1000
+    weight = face_weight(truth)
+    assert (weight[:, :20] == 1).all()
+    assert (weight[:, 20:28] == 0).all()
+    np.testing.assert_allclose(weight[:, 28:], 0.15)
+    target = np.stack([np.zeros((64, 64)), weight], axis=-1)[None].astype(np.float32)
+    wrong = np.zeros((1, 64, 64, 1), np.float32)
+    wrong[:, :, 20:28] = 1.0  # any value in the rim is free
+    assert float(face_loss(target, wrong)) == 0.0
+    wrong[:, :, 28:] = 0.5  # |0.5| + 4 * 0.25 = 1.5 at a weight of 0.15
+    share = 0.15 * 36 / (20 + 0.15 * 36)
+    assert float(face_loss(target, wrong)) == pytest.approx(1.5 * share, rel=1e-3)
 
 
 def test_the_learning_rate_warms_up_and_decays_to_its_share() -> None:
