@@ -86,10 +86,9 @@ def test_a_face_agrees_with_an_independent_ray_caster() -> None:
     corners = vertices[mesh.triangles]
     rows, columns = np.nonzero(np.isfinite(depth))
     pick = np.random.default_rng(0).choice(len(rows), 60, replace=False)
-    expected = np.asarray([
-        cast_ray(np.array([(c + 0.5 - camera.centre_px[0]) / camera.focal_px, (r + 0.5 - camera.centre_px[1]) / camera.focal_px, 1.0]), corners)
-        for r, c in zip(rows[pick], columns[pick], strict=True)
-    ])  # fmt: skip
+    x, y = ((c[pick] + 0.5 - m) / camera.focal_px for c, m in zip((columns, rows), camera.centre_px, strict=True))
+    directions = np.stack([x, y, np.ones_like(x)], axis=1)
+    expected = np.asarray([cast_ray(direction, corners) for direction in directions])
     assert np.isfinite(expected).mean() > 0.98
     difference = np.abs(expected - depth[rows[pick], columns[pick]])[np.isfinite(expected)]
     assert np.median(difference) < 0.01

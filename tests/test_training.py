@@ -143,8 +143,8 @@ def test_killed_in_the_middle_it_loses_one_epoch_at_most(store: PairStore, tmp_p
     script.write_text(
         "from facedepth_kit.pairs import PairStore\nfrom facedepth_kit.training import TrainingSettings, train\n"
         "if __name__ == '__main__':\n"
-        f"    train(PairStore({str(store.folder)!r}), {str(tmp_path / 'killed')!r},\n"
-        "          TrainingSettings(name='DL-Delta-1', chunks=2, epochs=2, batch=2, warmup_steps=1), progress_bar=False)\n"
+        "    short = TrainingSettings(name='DL-Delta-1', chunks=2, epochs=2, batch=2, warmup_steps=1)\n"
+        f"    train(PairStore({str(store.folder)!r}), {str(tmp_path / 'killed')!r}, short, progress_bar=False)\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
     checkpoint = tmp_path / "killed" / "checkpoint.npz"
