@@ -103,7 +103,7 @@ def random_holes(settings: DegradationSettings, rng: np.random.Generator, size: 
     return _triangles_at(rng.uniform(0, size, (count, 2)).astype(np.float32), settings.random_hole_px, rng)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _fill_triangles(triangles: FloatArray, value: int, image: DepthImage) -> None:
     height, width = image.shape
     for t in range(triangles.shape[0]):
@@ -175,11 +175,11 @@ def blurred_hole_values(depth: DepthImage, settings: DegradationSettings, rng: n
     """Deep learning helper 2: hole pixels get values of a random part of the span, blurred into soft clouds."""
     low, high = np.sort(rng.uniform(*settings.background, 2))
     width = _draw_count(settings.background_blur_px, rng)
-    clouds = rng.random(depth.shape, dtype=np.float32)
-    clouds = cv2.blur(clouds, (width, width), borderType=cv2.BORDER_REFLECT)
+    noise = rng.random(depth.shape, dtype=np.float32)
+    clouds = np.asarray(cv2.blur(noise, (width, width), borderType=cv2.BORDER_REFLECT))
     # Blurring shrinks the spread; stretch it back to the drawn range.
-    clouds = low + (high - low) * np.clip(0.5 + (clouds - 0.5) * (width / 3.5), 0, 1)
-    return np.where(depth == HOLE, np.rint(clouds * FARTHEST).astype(np.uint16), depth)
+    values = low + (high - low) * np.clip(0.5 + (clouds - 0.5) * (width / 3.5), 0, 1)
+    return np.where(depth == HOLE, np.rint(values * FARTHEST).astype(np.uint16), depth)
 
 
 def degrade(

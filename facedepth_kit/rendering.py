@@ -59,7 +59,7 @@ def project(vertices_mm: FloatArray, camera: Camera) -> FloatArray:
     ).astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _rasterize(
     projected: FloatArray, triangles: npt.NDArray[np.int32], inverse: FloatArray, nearest: npt.NDArray[np.int32]
 ) -> None:

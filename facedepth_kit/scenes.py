@@ -95,8 +95,8 @@ def surface_behind(truth: DepthImage, depth_range: DepthRange, other: Pair, rng:
         shift = rng.uniform(-0.6, 0.6, 2) * size
         matrix = np.array([[zoom, 0, size / 2 * (1 - zoom) + shift[0]], [0, zoom, size / 2 * (1 - zoom) + shift[1]]])
         far = np.where(other.ground_truth == HOLE, 4 * FARTHEST, other.ground_truth).astype(np.float32)
-        relief_mm = cv2.warpAffine(far, matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=4.0 * FARTHEST)
-        relief_mm *= np.float32(other.depth_range.span_mm / FARTHEST * zoom)
+        moved = cv2.warpAffine(far, matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=4.0 * FARTHEST)
+        relief_mm = np.asarray(moved, np.float32) * np.float32(other.depth_range.span_mm / FARTHEST * zoom)
     else:
         slope = rng.normal(0, 0.4, 2)
         rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) - size / 2

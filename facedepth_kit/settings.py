@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def to_dict(settings: Any) -> dict[str, Any]:
     """Nested plain values of a settings dataclass (tuples become lists)."""
-    return json.loads(json.dumps(dataclasses.asdict(settings)))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
 def _convert(value: Any, expected: Any, name: str) -> Any:

@@ -1,5 +1,8 @@
 """Every stage of Figure 5 alone, and the whole in its order."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -126,7 +129,8 @@ def test_the_same_generator_gives_the_same_image() -> None:
 
 
 def test_wrong_input_is_named() -> None:
-    for broken, message in ((disc().astype(np.float32), "float32"), (disc()[0], "shape")):
+    wrong: list[tuple[Any, str]] = [(disc().astype(np.float32), "float32"), (disc()[0], "shape")]
+    for broken, message in wrong:
         with pytest.raises(KitError, match=message):
             degrade(broken, depth_range=RANGE, settings=QUIET, rng=np.random.default_rng(0))
     with pytest.raises(KitError, match="keep, random, blurred"):
@@ -135,7 +139,7 @@ def test_wrong_input_is_named() -> None:
         DegradationSettings(blur_px=(9, 5))
 
 
-def test_settings_travel_through_yaml_and_mistakes_are_named(tmp_path) -> None:
+def test_settings_travel_through_yaml_and_mistakes_are_named(tmp_path: Path) -> None:
     settings = DegradationSettings(noise_mm=7.5, blur_px=(3, 4))
     save_yaml(settings, tmp_path / "preset.yaml")
     assert load_yaml(DegradationSettings, tmp_path / "preset.yaml") == settings

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -114,12 +115,12 @@ def test_varied_training_pairs_keep_the_face_and_its_proportions(store: PairStor
 
 @pytest.mark.parametrize("objective", ["image", "surface"])
 def test_training_lowers_the_loss_and_exports_weights_with_a_card(
-    store: PairStore, tmp_path: Path, objective: str
+    store: PairStore, tmp_path: Path, objective: Literal["image", "surface"]
 ) -> None:
     fresh = objective == "surface"
     settings = TrainingSettings(
         name="Trial", objective=objective, chunks=1, epochs=3, batch=2, warmup_steps=1, fresh=fresh
-    )  # type: ignore[arg-type]
+    )
     progress = train(store, tmp_path / "run", settings, progress_bar=False)
     assert progress.epoch == 3
     assert progress.losses[-1] < 0.95 * progress.losses[0]

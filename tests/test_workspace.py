@@ -23,7 +23,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def test_table_as_csv_and_markdown(desk: Workspace) -> None:
-    rows = [
+    rows: list[dict[str, object]] = [
         {"enhancer": "None", "mean": 0.28721234567, "same": True},
         {"enhancer": "DL-Beta", "mean": None, "note": "x"},
     ]

@@ -140,6 +140,8 @@ def main() -> None:
     picture = cv2.imdecode(
         np.frombuffer(wheel.read(data + "segmentation/body_parts_segmentation.png"), np.uint8), cv2.IMREAD_COLOR
     )
+    if picture is None:
+        raise SystemExit(f"{arguments.wheel}: found no readable segmentation picture")
     colours = yaml.safe_load(wheel.read(data + "segmentation/body_parts_segmentation.yaml"))["colors"]
     labels = label_quads(centres, picture[:, :, ::-1], colours)
 

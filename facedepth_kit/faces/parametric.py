@@ -294,7 +294,7 @@ def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
     return Mesh(np.concatenate(vertices).astype(np.float32), np.concatenate(kept).astype(np.int32))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _place(vertices: FloatArray, triangles: npt.NDArray[np.int32], turn: FloatArray) -> FloatArray:
     """Move the middle of the shown vertices' bounding box to the origin and rotate.
 
