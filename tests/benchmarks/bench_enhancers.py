@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def milliseconds(works: dict[str, Callable[[], object]], rounds: int) -> dict[st
 
 def test_every_enhancer(images: DepthImage) -> None:
     functions = {name: get(name).enhance for name in available()}
-    single = milliseconds({name: (lambda f=f: f(images[0])) for name, f in functions.items()}, 15)
-    stacks = milliseconds({name: (lambda f=f: f(images)) for name, f in functions.items()}, 3)
+    single = milliseconds({name: partial(f, images[0]) for name, f in functions.items()}, 15)
+    stacks = milliseconds({name: partial(f, images) for name, f in functions.items()}, 3)
     print(f"\n{'ms per image':<26}{'one':>8}{'of 16':>8}{'fastest':>9}")
     for name, (median, fastest) in single.items():
         print(f"{name:<26}{median:>8.2f}{stacks[name][0] / BATCH:>8.2f}{fastest:>9.2f}")
