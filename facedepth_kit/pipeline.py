@@ -423,6 +423,10 @@ def _kernel_environment(staging: Path, profile: Profile) -> Iterator[None]:
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+    # The kernel starts in notebooks/, where a folder given relative to here would not be found.
+    for key in ("FACEDEPTH_DATA", "FACEDEPTH_WEIGHTS", "FACEDEPTH_PRNET", "FACEDEPTH_DDRNET"):
+        if os.environ.get(key):
+            changes[key] = str(Path(os.environ[key]).expanduser().resolve())
     before = {key: os.environ.get(key) for key in changes}
     os.environ.update(changes)
     try:

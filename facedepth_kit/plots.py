@@ -335,7 +335,8 @@ def error_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     from matplotlib.patches import Patch
 
-    order = sorted(rows, key=lambda row: row["mean"] if np.isfinite(row["mean"]) else row["published_mean"])
+    known = [row for row in rows if np.isfinite(row["mean"]) or np.isfinite(row["published_mean"])]
+    order = sorted(known, key=lambda row: row["mean"] if np.isfinite(row["mean"]) else row["published_mean"])
     places = np.arange(len(order))
     figure = _figure(9.6, 4.4)
     axes = figure.add_axes((0.08, 0.27, 0.9, 0.66))

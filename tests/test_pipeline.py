@@ -147,10 +147,13 @@ def test_dead_kernel_is_one_line(kit: Path) -> None:
 
 def test_kernel_is_this_python(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "TkAgg")  # a desktop's setting must not reach a run without a screen
-    code = "\nimport os, sys\n(figures / 'first.txt').write_text(sys.executable + '\\n' + os.environ['MPLBACKEND'])\n"
+    monkeypatch.setenv("FACEDEPTH_DATA", "mine")
+    code = "\nimport os, sys\nfound = [sys.executable, os.environ['MPLBACKEND'], os.environ['FACEDEPTH_DATA']]\n"
+    code += "(figures / 'first.txt').write_text(chr(10).join(found))\n"
     write(kit, "00_first", HEAD + MAKES.format(name="first.txt") + code)
     assert run("smoke", only="00") == 0
-    executable, backend = (kit / "figures/smoke/first.txt").read_text().splitlines()
+    executable, backend, data = (kit / "figures/smoke/first.txt").read_text().splitlines()
+    assert data == str(Path("mine").resolve())
     assert executable == sys.executable
     assert "inline" in backend
     assert os.environ["MPLBACKEND"] == "TkAgg"

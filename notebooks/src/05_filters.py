@@ -159,9 +159,8 @@ Markdown(markdown_table([numbers(name, image) for name, image in tried.items()])
 
 # %%
 step = 1 / HOLE * pair.depth_range.span_mm
-print(
-    f"one unit is {step:.4f} mm of this face; delta {TABLE_II['Sp-HfU'].delta:.0f} is {TABLE_II['Sp-HfU'].delta * step:.2f} mm"
-)
+delta = TABLE_II["Sp-HfU"].delta
+print(f"one unit is {step:.4f} mm of this face; delta {delta:.0f} is {delta * step:.2f} mm")
 
 # %% [markdown]
 # <details><summary>Solution</summary>

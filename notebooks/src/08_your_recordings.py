@@ -26,6 +26,8 @@
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+unit_mm = 1.0  # of your own recordings: millimetres a step
+suffixes = ["_infrared.png", "_color.png"]  # aligned pictures beside them, in which to look for the face
 
 # %%
 from facedepth_kit.workspace import open_workspace
@@ -113,7 +115,7 @@ left, up, right, down = region.square
 top = [colourize(depth)[up:down, left:right] for depth in frames.values()]
 bottom = [shaded_relief(depth, region.depth_range)[up:down, left:right] for depth in frames.values()]
 figure = plots.picture_grid([top, bottom], [list(frames), [""] * 3], size=2.3, title_size=9)
-caption = f"The face region of a simulated camera frame (parametric face) before and after {name}, and without noise and holes."
+caption = f"Face region of a simulated camera frame (parametric face) before and after {name}, and as it truly is."
 work.save_figure(figure, "recordings.png", caption, width=760)
 
 # %% [markdown]
@@ -143,8 +145,9 @@ for what, mask in (("measured pixels", on_face & (frame > 0)), ("holes of the fr
 #
 # ## The table, and your own frames
 #
-# One line for each frame. With FACEDEPTH_DATA set, the frames found there (depth images of sixteen bits named
-# `*_depth.png`) are enhanced as well, each face region as a whole frame or found in the aligned picture beside it.
+# One line for each frame. If there are recordings in the data folder (FACEDEPTH_DATA: depth images of sixteen bits
+# named `*_depth.png`), the first of them are enhanced as well. The face is found by Dlib in the aligned picture
+# beside each, or the whole frame counts. Their pictures go to a temporary folder; only counts are kept.
 
 # %%
 table = [
@@ -157,6 +160,42 @@ table = [
         "note": "simulated camera, parametric face",
     }
 ]
+
+# %%
+from facedepth_kit.cameras.images import depth_files
+from facedepth_kit.paths import data_dir
+
+found = depth_files(data_dir()) if any(data_dir().rglob("*_depth.*")) else []
+own = [path for path in found if path.stem.endswith("_depth")][:20]
+beside = {suffix: [path.with_name(path.stem.removesuffix("_depth") + suffix) for path in own] for suffix in suffixes}
+suffix = next((suffix for suffix, pictures in beside.items() if own and pictures[0].is_file()), None)
+print(f"{len(own)} recordings of your own, aligned pictures: {suffix or 'none'}")
+
+# %%
+import tempfile
+from pathlib import Path
+
+from facedepth_kit.enhance import EnhanceSettings, enhance_files
+
+reports = []
+with tempfile.TemporaryDirectory() as folder:
+    for number, path in enumerate(own):  # a folder each: recordings of two people may bear one name
+        run = EnhanceSettings(Path(folder) / str(number), enhancer=name, unit_mm=unit_mm, image_suffix=suffix)
+        reports += enhance_files([path], run, enhance=enhancers.get(name).enhance)
+
+# %%
+for number, report in enumerate(reports, start=1):
+    pixels = report.face_pixels or 0
+    table.append(
+        {
+            "frame": f"own recording {number}",
+            "enhancer": name,
+            "face_pixels": pixels,
+            "holes_before": report.holes_before / pixels if pixels else None,
+            "holes_after": report.holes_after / pixels if pixels else None,
+            "note": "not enhanced" if report.error else f"face found in {suffix}" if suffix else "whole frame",
+        }
+    )
 
 # %%
 caption = "Share of hole pixels in the face before and after."
