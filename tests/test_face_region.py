@@ -96,7 +96,9 @@ def test_background_and_holes_outside_the_face_stay() -> None:
     frame, box = head()
     crop, region = crop_face(frame, box)
     restored = restore_face(frame, fill_flat(crop), region)
-    np.testing.assert_array_equal(restored[frame == 1500], 1500)  # measured, beyond 25 cm, though the crop was filled there
+    np.testing.assert_array_equal(
+        restored[frame == 1500], 1500
+    )  # measured, beyond 25 cm, though the crop was filled there
     assert (restored[~region.writable] == frame[~region.writable]).all()
     assert not region.writable[: region.square[1]].any()
 
@@ -204,7 +206,9 @@ def test_a_cheek_lost_at_the_rim_can_be_filled_inside_the_outline() -> None:
     assert (restored[105:135, 118:140] > 0).all()
 
 
-@pytest.mark.parametrize("box", [(50, 50, 50, 90), (90, 50, 60, 90), (400, 10, 500, 90), (-80, 10, -5, 90), (5, 5, 9, 9)])
+@pytest.mark.parametrize(
+    "box", [(50, 50, 50, 90), (90, 50, 60, 90), (400, 10, 500, 90), (-80, 10, -5, 90), (5, 5, 9, 9)]
+)
 def test_bad_boxes_are_refused(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(KitError, match="box: found"):
         crop_face(head()[0], box)

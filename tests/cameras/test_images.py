@@ -125,7 +125,13 @@ def test_pictures_come_as_rgb_or_grey(tmp_path: Path) -> None:
 
 def test_in_a_folder_names_that_say_depth_win(tmp_path: Path) -> None:
     frame = np.ones((8, 8), np.uint16)
-    for name in ("a/001_depth.png", "a/001_infrared.png", "b/002_depth.npy", ".hidden/003_depth.png", "out/004_depth.png"):
+    for name in (
+        "a/001_depth.png",
+        "a/001_infrared.png",
+        "b/002_depth.npy",
+        ".hidden/003_depth.png",
+        "out/004_depth.png",
+    ):
         write_frame(tmp_path / name, frame)
     found = depth_files(tmp_path, without=tmp_path / "out")
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a/001_depth.png", "b/002_depth.npy"]

@@ -33,14 +33,14 @@ def drawn_face(size: int = 256) -> np.ndarray:
 
 
 def test_a_face_is_found_with_its_landmarks() -> None:
-    face = detect_face(drawn_face())
+    face = detect_face(drawn_face(128))
     assert face is not None
     assert face.landmarks.shape == (68, 2)
-    left, top, right, bottom = face.box
+    left, top, right, bottom = 2 * np.array(face.box)
     assert left < 90 < 166 < right
     assert top < 85
     assert 190 < bottom < 256
-    eyes, mouth = face.landmarks[36:48].mean(axis=0), face.landmarks[48:68].mean(axis=0)
+    eyes, mouth = 2 * face.landmarks[36:48].mean(axis=0), 2 * face.landmarks[48:68].mean(axis=0)
     assert np.abs(eyes - (128, 110)).max() < 12
     assert np.abs(mouth - (128, 180)).max() < 15
     assert face.outline[:, 1].min() < face.landmarks[:, 1].min()  # the forehead belongs to the face
@@ -56,7 +56,7 @@ def test_small_infrared_images_are_enlarged_and_brightened() -> None:
 
 
 def test_colour_pictures_work_like_grey_ones() -> None:
-    grey = drawn_face()
+    grey = drawn_face(128)
     face, again = detect_face(np.repeat(grey[..., None], 3, axis=2)), detect_face(grey)
     assert face is not None
     assert again is not None
