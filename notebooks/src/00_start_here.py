@@ -64,26 +64,28 @@ work.show(plots.strip(reliefs, size=2.4))
 # are those of the last run of each profile on the machine that made the figures.
 
 # %%
+from facedepth_kit.pipeline import NOTEBOOKS
+from facedepth_kit.workspace import durations
+
+
+def title(notebook):
+    lines = notebook.source.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("# # ")).removeprefix("# # ")
+
+
+# %%
 from IPython.display import Markdown
 
-from facedepth_kit.pipeline import NOTEBOOKS
-from facedepth_kit.workspace import durations, markdown_table
+from facedepth_kit.workspace import markdown_table
 
-made = {notebook.name: [name for name in notebook.outputs if not name.endswith(".md")] for notebook in NOTEBOOKS}
-titles = {
-    notebook.name: next(
-        line for line in notebook.source.read_text(encoding="utf-8").splitlines() if line.startswith("# # ")
-    )
-    for notebook in NOTEBOOKS
-}
 rows = [
     {
-        "notebook": f"[{name}]({name}.ipynb)",
-        "about": titles[name][4:],
-        "makes": ", ".join(made[name]),
-        "took": durations(name),
+        "notebook": f"[{notebook.name}]({notebook.name}.ipynb)",
+        "about": title(notebook),
+        "makes": ", ".join(name for name in notebook.outputs if not name.endswith(".md")),
+        "took": durations(notebook.name),
     }
-    for name in made
+    for notebook in NOTEBOOKS
 ]
 Markdown(markdown_table(rows))
 

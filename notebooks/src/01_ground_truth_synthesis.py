@@ -87,19 +87,9 @@ from facedepth_kit.depth import FARTHEST, HOLE, from_millimetres, own_range
 
 depth_range = own_range(depth_mm)
 depth = from_millimetres(depth_mm, depth_range)
-print(
-    depth.dtype,
-    depth.shape,
-    "nearest",
-    depth.min(),
-    "farthest",
-    depth[depth != HOLE].max(),
-    "of",
-    FARTHEST,
-    "hole",
-    HOLE,
-)
-print(f"one step is {depth_range.span_mm / FARTHEST * 1000:.1f} thousandths of a millimetre")
+step_mm = depth_range.span_mm / FARTHEST
+print(f"{depth.dtype} {depth.shape}: nearest {depth.min()}, farthest {depth[depth != HOLE].max()}, hole {HOLE}")
+print(f"one step is {step_mm * 1000:.1f} thousandths of a millimetre")
 
 # %% [markdown]
 # Grey levels would hide the relief: a nose is a small part of the range. Two ways to see it: a colour map, and a lamp

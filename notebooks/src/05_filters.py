@@ -125,6 +125,7 @@ from facedepth_kit.workspace import markdown_table
 face = pair.ground_truth != HOLE
 
 
+# %%
 def numbers(name, image):
     return {
         "enhancer": name,

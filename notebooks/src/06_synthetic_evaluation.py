@@ -91,6 +91,7 @@ def note(name):
     )
 
 
+# %%
 table = [
     {
         "enhancer": name,

@@ -61,13 +61,16 @@ found = {name: summary(values) for name, values in errors.items()}
 from facedepth_kit.published import MEAN_TOLERANCE
 
 published = rows("IV")
+off = {name: found[name].mean / float(published[name]["mean"]) - 1 for name in unlearned}
+
+# %%
 table = [
     {
         "enhancer": name,
         "mean": found[name].mean,
         "published_mean": published[name]["mean"],
-        "off": found[name].mean / float(published[name]["mean"]) - 1,
-        "within": abs(found[name].mean / float(published[name]["mean"]) - 1) <= MEAN_TOLERANCE,
+        "off": off[name],
+        "within": abs(off[name]) <= MEAN_TOLERANCE,
         "std": found[name].std,
         "published_std": published[name]["std"],
         "std_ratio": found[name].std / float(published[name]["std"]),
