@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +119,11 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     if not path.is_file():
         raise KitError(f"{path}: no such file, expected weights for {model.name}")
     try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with warnings.catch_warnings():
+            # Keras would go on with random weights in the layers that the file does not know.
+            warnings.filterwarnings("error", message="Skipping nested", category=UserWarning)
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, RuntimeError, UserWarning) as error:
         reason = str(error).strip().splitlines()
         raise KitError(
             f"{path}: found no weights for {model.name} ({reason[0][:120] if reason else type(error).__name__})"
