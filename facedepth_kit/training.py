@@ -368,7 +368,9 @@ def export(
         "loss_by_epoch": [round(loss, 6) for loss in progress.losses],
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
-        "training": to_dict(settings),
+        # The folder that a run started from says nothing elsewhere.
+        "training": to_dict(settings)
+        | {"initial_weights": settings.initial_weights and Path(settings.initial_weights).name},
         "synthesis": to_dict(store.settings),
         **(notes or {}),
     }
