@@ -28,7 +28,8 @@ AGES = {"child": 0.1875, "young": 0.5, "old": 1.0}  # MakeHuman's age scale, whe
 AXIS_Z_MM = 30.0  # the head's vertical axis on the neutral mesh, for the azimuth of the outline
 CHIN_MM, CHIN_Z_MM = 604.0, 140.0  # the outline's lowest line passes here on the neutral mesh
 HAIRLINE_PER_MM = 0.0035  # how fast the hairline falls off to the temples (1/mm)
-ROUNDING_MM = 7.0  # how softly the three lines of the outline meet
+EARS_Z_MM, EARS_X_MM = 60.0, 80.0  # the neutral mesh's ears lie behind the one or beyond the other
+ROUNDING_MM = 7.0  # how softly the lines of the outline meet
 FACE_AZIMUTH_DEG, FACE_TOP_MM, FACE_JAW_SLOPE = 82.0, 835.0, 0.3  # beyond any outline: left out before refining
 MM_PER_DEGREE = 1.5  # arc length of a degree of azimuth on the cheek
 BLINK_WITHOUT_EYEBALL = 0.6  # a lid closed further than this would be pierced by the eyeball
@@ -252,14 +253,15 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> npt.NDArray[n
 def outline_distance_mm(parameters: FaceParameters) -> FloatArray:
     """How far inside the outline each fine vertex lies on the neutral mesh, in about millimetres; float32 (V,).
 
-    The cheeks' azimuth, the hairline and the jaw line are joined by a soft minimum: a rounded outline.
+    The cheeks' azimuth, the hairline, the jaw line and the ears' place are joined by a soft minimum: a rounded outline.
     """
     model = load_model()
     x, y, z = model.neutral.T
     sides = (parameters.azimuth_deg - model.azimuth_deg) * MM_PER_DEGREE
     top = parameters.top_mm - y - HAIRLINE_PER_MM * x**2
     jaw = y - CHIN_MM - parameters.jaw_slope * (CHIN_Z_MM - z)
-    distances = np.stack([sides, top, jaw])
+    before_ears = np.minimum(z - EARS_Z_MM, EARS_X_MM - np.abs(x))
+    distances = np.stack([sides, top, jaw, before_ears])
     nearest = distances.min(axis=0)
     return (nearest - ROUNDING_MM * np.log(np.exp((nearest - distances) / ROUNDING_MM).sum(axis=0))).astype(np.float32)
 
