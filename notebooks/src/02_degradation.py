@@ -87,7 +87,7 @@ work.show(plots.strip({"ground truth": ground_truth, "outline": traced, **masks,
 from facedepth_kit.degradation import add_noise, blur_depth
 
 noisy = add_noise(punched, depth_range, settings.noise_mm, rng)
-blurred = blur_depth(noisy, settings.blur_px[1])
+blurred = blur_depth(noisy, round(sum(settings.blur_px) / 2))
 work.show(plots.strip({"punched": punched, "noise": noisy, "blur": blurred}))
 
 # %% [markdown]
@@ -167,8 +167,8 @@ load_yaml(DegradationSettings, preset)
 #
 # <details><summary>Solution</summary>
 #
-# Only the holes: take away random holes until a quarter of the hole pixels is left (the error goes with the *root* of
-# their share), or shrink them. With the noise at zero the number barely moves.
+# Only the random holes: most hole pixels in the face are theirs, and the error goes with the *root* of the share of
+# hole pixels, so three in four of them have to go. With the noise at zero the number barely moves.
 # </details>
 #
 # ## What you have seen

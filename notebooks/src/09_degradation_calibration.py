@@ -139,10 +139,10 @@ Markdown(markdown_table([{"settings": name, **means(settings)} for name, setting
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# More holes anywhere move <i>None</i> most: each new hole pixel costs nearly the whole range. <i>Hf-FFA</i> closes
-# most holes, so it feels above all the outline, where the farthest neighbour is background. The noise hardly shows:
-# the blur takes it away again. Because every knob moves the rows in a pattern of its own, eight rows can tell the
-# knobs apart.
+# More holes anywhere move *None* most: each new hole pixel costs nearly the whole range. *Hf-FFA* closes most holes,
+# so it feels the outline, where the farthest neighbour is background, as much as all the rest. Blur and noise show
+# only in the rows that have closed the holes: what is small beside a hole is large beside none. Because every knob
+# moves the rows in a pattern of its own, eight rows can tell the knobs apart.
 # </details>
 #
 # ## The scale of depth
