@@ -52,7 +52,7 @@ def test_the_nose_is_nearest_and_the_face_has_human_size() -> None:
     shown = mesh.vertices_mm[np.unique(mesh.triangles)]
     width, height, length = np.ptp(shown, axis=0)
     assert 120 < width < 165
-    assert 160 < height < 230
+    assert 140 < height < 190  # chin to hairline
     assert 70 < length < 140
     row, column = np.unravel_index(np.nanargmin(depth_of(FaceParameters({}))), (256, 256))
     assert 100 < column < 156
