@@ -62,7 +62,7 @@ def test_ways_to_run_dl_delta(images: DepthImage) -> None:
         "Model.predict, 16": (BATCH, lambda: model.predict(sixteen, batch_size=BATCH, verbose=0)),
         "the model called eagerly": (1, lambda: np.asarray(model(one, training=False))),
     }
-    times = milliseconds({name: work for name, (_, work) in ways.items()}, 15)
+    times = milliseconds({name: work for name, (_, work) in ways.items()}, 7)
     reference = times["the kit's way: compiled, one by one"][0]
     print(f"\n{'DL-Delta, ms per image':<38}{'median':>8}{'fastest':>9}{'ratio':>8}")
     for name, (count, _) in ways.items():
