@@ -112,7 +112,7 @@ import numpy as np
 
 from facedepth_kit.depth import HOLE, to_unit
 
-best = sorted((name for name in ready), key=lambda name: float(errors[name].mean()))[:5]
+best = sorted((name for name in ready if name in errors), key=lambda name: float(errors[name].mean()))[:5]
 face = ground_truth[0] != HOLE
 difference = {name: np.abs(to_unit(enhanced[name][0]) - to_unit(ground_truth[0])) * face for name in best}
 scale = max(float(np.quantile(image[face], 0.99)) for image in difference.values())
