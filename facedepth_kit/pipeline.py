@@ -174,6 +174,8 @@ def run(
     wanted = _wanted(only)
     started = time.monotonic()
     with _locked(results_dir(chosen.name) / "pipeline.lock", report):
+        # What a killed run was in the middle of; the lock is ours, so nobody is at it now.
+        shutil.rmtree(results_dir(chosen.name) / "staging", ignore_errors=True)
         state = _State(chosen, seed, report)
         loader = _loader(state)
         for number, notebook in enumerate(wanted):

@@ -111,12 +111,14 @@ def test_story_of_a_run(kit: Path) -> None:
     assert all("\n" not in line for line in lines)
     assert (kit / "figures/smoke/first.txt").read_text() == "smoke 7"  # the last whole result stays
     assert sorted(path.name for path in (kit / "build/smoke/staging").iterdir()) == []
+    (kit / "build/smoke/staging" / "00_first-1" / "figures").mkdir(parents=True)  # as a kill -9 would leave it
 
     lines.clear()
     source.write_text(HEAD + MAKES.format(name="first.txt"))
     assert run("smoke", seed=8, report=lines.append) == 0
     assert rerun(kit, lines) == ["00_first", "01_second"]  # another seed reruns everything
     assert (kit / "figures/smoke/second.txt").read_text() == "smoke 8"
+    assert list((kit / "build/smoke/staging").iterdir()) == []
 
 
 def test_outputs_must_be_the_listed_ones(kit: Path) -> None:
