@@ -323,6 +323,7 @@ def export(
     weights_dir: str | Path,
     *,
     validity_threshold: float = 0.5,
+    fill_reach_px: float = 0.0,
     overwrite: bool = False,
     notes: dict[str, Any] | None = None,
 ) -> Path:
@@ -356,6 +357,7 @@ def export(
         "size": settings_size,
         "head_channels": int(model.output_shape[-1]),
         "validity_threshold": validity_threshold,
+        "fill_reach_px": fill_reach_px,
         "sha256": digest,
         "parameters": int(plain.count_params()),
         "trained_on": "simulated pairs of the kit's parametric faces",

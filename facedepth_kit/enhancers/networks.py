@@ -132,13 +132,18 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The fields of a model card that the code depends on; the rest of the JSON is for people."""
+    """The fields of a model card that the code depends on; the rest of the JSON is for people.
+
+    A network with two channels calls a pixel a hole where its validity lies below ``validity_threshold``, but never
+    within ``fill_reach_px`` of a measured pixel: there a hole left open costs more than one filled in vain.
+    """
 
     name: str
     size: str
     head_channels: int
     validity_threshold: float
     sha256: str
+    fill_reach_px: float = 0.0
 
     @staticmethod
     def read(path: str | Path) -> ModelCard:
@@ -157,6 +162,7 @@ class ModelCard:
                 head_channels=int(fields["head_channels"]),
                 validity_threshold=float(fields.get("validity_threshold", 0.5)),
                 sha256=str(fields["sha256"]),
+                fill_reach_px=float(fields.get("fill_reach_px", 0.0)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise KitError(
@@ -197,18 +203,27 @@ class _Network:
             # Always the same shape: backends compile anew for another one.
             padding = np.zeros((step - len(part), *unit.shape[1:]), np.float32)
             raw = self._forward(np.concatenate([unit, padding]) if len(padding) else unit)[: len(part)]
-            result[first : first + step] = self._depth(raw)
+            result[first : first + step] = self._depth(raw, part)
         return result
 
-    def _depth(self, raw: FloatArray) -> DepthImage:
-        """The network's output (n, 256, 256, channels) as depth images."""
+    def _depth(self, raw: FloatArray, given: DepthImage) -> DepthImage:
+        """The network's output (n, 256, 256, channels) for ``given`` (n, 256, 256) as depth images."""
         depth = from_unit(raw[..., 0])
         if self.card.head_channels == 2:
             # The second channel alone decides on holes: a valid pixel must not read as one, however far it lies.
             threshold = self.card.validity_threshold
             invalid = raw[..., 1] < math.log(threshold / (1 - threshold))
+            if self.card.fill_reach_px > 0:
+                invalid &= np.stack([_distance_to_measured(image) > self.card.fill_reach_px for image in given])
             depth = np.where(invalid, HOLE, np.minimum(depth, np.uint16(FARTHEST)))
         return depth
+
+
+def _distance_to_measured(depth: DepthImage) -> FloatArray:
+    """Pixels from each pixel to the nearest one that is no hole, float32 (256, 256)."""
+    import cv2
+
+    return np.asarray(cv2.distanceTransform((depth == HOLE).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def compiled_forward(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
