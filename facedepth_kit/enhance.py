@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from facedepth_kit.cameras.images import aligned_picture, depth_files, read_frame, read_picture, write_frame
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
+from facedepth_kit.enhancers import Enhancer
 from facedepth_kit.errors import KitError
 from facedepth_kit.face_region import Box, FaceRegion, close_gaps, crop_face, restore_face
 from facedepth_kit.paths import write_atomically
@@ -143,7 +144,8 @@ def enhance_files(
     """
     jobs = plan(inputs, settings)
     if enhance is None:
-        enhance = _enhancer(settings.enhancer)
+        name = settings.enhancer
+        enhance = _able_enhancer(name).enhance if settings.normalized else recording_enhancer(name)
     reports = []
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
@@ -216,14 +218,28 @@ def write_summary(output: Path, reports: Iterable[FileReport], *, overwrite: boo
             writer.writerow({**row, "box": box})
 
 
-def _enhancer(name: str) -> Enhance:
+def recording_enhancer(name: str) -> Enhance:
+    """The enhancer of that name as it is used on recordings: (256, 256) in, (256, 256) out.
+
+    A learned enhancer's output is joined to what was measured (:mod:`facedepth_kit.residual`). Raises
+    :class:`KitError` for an unknown name, and where weights or a package are missing.
+    """
+    from facedepth_kit.residual import restore_residual
+
+    enhancer = _able_enhancer(name)
+    if enhancer.kind != "learned":
+        return enhancer.enhance
+    return lambda depth: restore_residual(depth, enhancer.enhance(depth))
+
+
+def _able_enhancer(name: str) -> Enhancer:
     from facedepth_kit import enhancers
 
     enhancer = enhancers.get(name)
     if name in enhancers.names() and name not in enhancers.available():
         able = ", ".join(enhancers.available())
         raise KitError(f"enhancer: found {name} without its weights or package, expected one that can run here: {able}")
-    return enhancer.enhance
+    return enhancer
 
 
 def _one_file(source: Path, target: Path, settings: EnhanceSettings, enhance: Enhance) -> FileReport:

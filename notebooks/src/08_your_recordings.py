@@ -85,14 +85,16 @@ print(f"box {box}: {region.side:.0f} px of the frame, {region.depth_range.span_m
 # %% [markdown]
 # ## Enhance, and put it back
 #
-# Only the face may change. Unit, size and hole value of the frame stay.
+# Only the face may change. Unit, size and hole value of the frame stay. A learned enhancer's output is joined to what
+# the sensor measured: the smooth part of their difference is given back, so that a filled hole meets its rim.
 
 # %%
 from facedepth_kit import enhancers
+from facedepth_kit.enhance import recording_enhancer
 from facedepth_kit.face_region import restore_face
 
 name = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()), "Telea+bilateral")
-enhanced = enhancers.get(name).enhance(crop)
+enhanced = recording_enhancer(name)(crop)
 restored = restore_face(frame, enhanced, region)
 print(f"{name} changed {np.mean(restored != frame):.1%} of the frame")
 
@@ -181,7 +183,7 @@ reports = []
 with tempfile.TemporaryDirectory() as folder:
     for number, path in enumerate(own):  # a folder each: recordings of two people may bear one name
         run = EnhanceSettings(Path(folder) / str(number), enhancer=name, unit_mm=unit_mm, image_suffix=suffix)
-        reports += enhance_files([path], run, enhance=enhancers.get(name).enhance)
+        reports += enhance_files([path], run, enhance=recording_enhancer(name))
 
 # %%
 for number, report in enumerate(reports, start=1):
