@@ -321,6 +321,50 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_punch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="recordings with an aligned picture each")
+    parser.add_argument("--image-suffix", required=True, metavar="SUFFIX", help="such as _infrared.png or _color.png")
+    parser.add_argument("--unit-mm", type=_length, default=1.0, metavar="MM", help="millimetres a step (1.0)")
+    parser.add_argument("--enhancer", action="append", metavar="NAME", help="repeat for more (default: all available)")
+    parser.add_argument("--seed", type=int, default=0, help="decides the holes (default: 0)")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="write the table there, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file")
+
+
+def _punch(arguments: argparse.Namespace) -> int:
+    import csv
+
+    import numpy as np
+
+    from facedepth_kit.enhance import recording_enhancer
+    from facedepth_kit.enhancers import available
+    from facedepth_kit.evaluation.punched import evaluate_punched, face_frames
+    from facedepth_kit.paths import write_atomically
+
+    output: Path | None = arguments.output
+    _refuse_existing(output, arguments.overwrite)
+    chosen = {name: recording_enhancer(name) for name in arguments.enhancer or available()}
+    frames = face_frames(arguments.folder, unit_mm=arguments.unit_mm, image_suffix=arguments.image_suffix)
+    rows = evaluate_punched(frames, chosen, np.random.default_rng(arguments.seed))
+    if not rows or not rows[0].frames:
+        raise KitError(f"{arguments.folder}: found no frame with a face, expected depth with *{arguments.image_suffix}")
+    print(f"{rows[0].frames} frames, {rows[0].pixels} pixels")
+    print(f"{'enhancer':<26}{'filled':>9}{'RMSE mm':>10}{'median frame mm':>17}")
+    for row in rows:
+        print(f"{row.enhancer:<26}{row.filled:>9.1%}{row.common_rmse_mm:>10.2f}{row.median_frame_rmse_mm:>17.2f}")
+    if output is not None:
+        with (
+            write_atomically(output, overwrite=arguments.overwrite) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["enhancer", "frames", "pixels", "filled", "rmse_mm", "median_frame_rmse_mm"])
+            for row in rows:
+                numbers = (f"{row.filled:.4f}", f"{row.common_rmse_mm:.3f}", f"{row.median_frame_rmse_mm:.3f}")
+                writer.writerow([row.enhancer, row.frames, row.pixels, *numbers])
+    return 0
+
+
 # --- notebooks ------------------------------------------------------------------------------------------------------
 
 
@@ -382,6 +426,7 @@ COMMANDS = {
     "train": Command("train a network on such pairs", _add_train, _train),
     "enhance": Command("enhance the faces in depth recordings of your own", _add_enhance, _enhance),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
+    "punch": Command("errors at holes punched into recordings of your own", _add_punch, _punch),
     "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
     "notebooks": Command("make the stored notebooks from their sources", _add_notebooks, _notebooks),
 }
