@@ -8,10 +8,11 @@ back into a copy of the frame. The rules, in one place:
   0.72 to 0.94 of the kit's training images). Without a box the frame is the face crop and its longer side the square's.
 - Near is the nearest point of the face's own surface, less 5 mm; specks and things held before the face do not count.
 - Resampling never mixes holes, nor depths further apart than 20 mm, into a pixel.
-- Back in the frame a measured pixel changes by what the enhancer changed (so nothing is lost to resampling), a hole
-  takes the enhancer's value, and what the enhancer calls a hole stays as it was measured. Measured pixels outside the
-  25 cm stay, too. Only the face changes: the surface in the span with its gaps closed, and of that only what lies in
-  the face outline (landmarks) or the box a little grown.
+- Back in the frame a measured pixel changes by what the enhancer changed (so nothing is lost to resampling) and, where
+  it did, loses the fine noise that an enlarged crop no longer shows. A hole takes the enhancer's value, and what the
+  enhancer calls a hole stays as it was measured. Measured pixels outside the 25 cm stay, too. Only the face changes:
+  the surface in the span with its gaps closed, and of that only what lies in the face outline (landmarks) or the box
+  a little grown.
 """
 
 from __future__ import annotations
@@ -155,11 +156,30 @@ def restore_face(frame: npt.NDArray[np.uint16], enhanced: DepthImage, region: Fa
     change_mm = _resample(after_mm - before_mm, xs, ys, step=step, jump_mm=np.inf)
     fill_mm = _resample(after_mm, xs, ys, step=step)
     wanted_mm = np.where(part > 0, part_mm + change_mm, fill_mm)
+    if region.side <= SIZE:
+        wanted_mm = np.where(part > 0, wanted_mm - _fine_noise(part_mm, before_mm, change_mm, xs, ys, step), wanted_mm)
     write = writable & np.isfinite(wanted_mm) & (seen | (part == 0))
     # 0 means hole in the frame: a measured pixel must not become one by rounding.
     units = np.clip(np.rint(np.where(write, wanted_mm, 1) / region.unit_mm), 1, 65535)
     restored[rows, columns] = np.where(write, units, part).astype(np.uint16)
     return restored
+
+
+def _fine_noise(
+    part_mm: FloatArray, before_mm: FloatArray, change_mm: FloatArray, xs: Coordinates, ys: Coordinates, step: float
+) -> FloatArray:
+    """What of a frame's pixels neither the crop shows nor their neighbours share, where the enhancer changed something.
+
+    Interpolated there and back, a crop loses its pixels' fine part. What neighbours have in common of it is relief and
+    stays; the rest is noise, which the enhancer could not see. Zero elsewhere; millimetres, the frame part's shape.
+    """
+    with np.errstate(invalid="ignore"):
+        unseen = part_mm - _resample(before_mm, xs, ys, step=step)
+        known = np.isfinite(unseen) & (np.abs(unseen) < JUMP_MM) & (np.abs(change_mm) > 0)
+    weight = known.astype(np.float32)
+    total, count = (cv2.blur(array, (3, 3)) for array in (np.where(known, unseen, 0).astype(np.float32), weight))
+    shared = np.asarray(total) / np.maximum(np.asarray(count), np.float32(1 / 9))
+    return np.where(known, unseen - shared, 0).astype(np.float32)
 
 
 def _inside(start: float, side: float, length: int) -> slice:
