@@ -45,7 +45,7 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "DL-Alpha": ("learned", "U-Net of 6,731,041 parameters"),
     "DL-Beta": ("learned", "U-Net of 13,746,881 parameters"),
     "DL-Gamma": ("learned", "U-Net of 11,593,825 parameters"),
-    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters, trained by the paper's protocol"),
+    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters, the paper's schedule at the scale its model card states"),
     "DL-Delta-2": ("learned", "DL-Delta-1 trained once more"),
     "DL-Delta-3": ("learned", "DL-Delta-2 trained once more"),
     "DL-Delta-4": ("learned", "DL-Delta-3 trained once more"),
