@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, DepthRange, Mask, check_depth
+from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, DepthRange, check_depth
 from facedepth_kit.errors import KitError
 
 FloatArray = npt.NDArray[np.float32]
@@ -210,8 +210,3 @@ def degrade(
     if hole_values == "blurred":
         return blurred_hole_values(degraded, settings, rng)
     return degraded
-
-
-def face_area(ground_truth: DepthImage) -> Mask:
-    """The pixels that an error is measured over: the ground truth's non-hole pixels (section IV-D)."""
-    return ground_truth != HOLE
