@@ -102,8 +102,6 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
     temporary = path.with_suffix(".partial")
     with temporary.open("wb") as file:
         np.save(file, array)
-        file.flush()
-        os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

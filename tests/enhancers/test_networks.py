@@ -128,7 +128,9 @@ def test_a_stack_gives_what_its_images_give(folder: Path) -> None:
     write_network(folder, "DL-Delta-2")
     depth = degraded()
     enhance = get("DL-Delta-2").enhance
-    np.testing.assert_array_equal(enhance(depth), np.stack([enhance(image) for image in depth]))
+    single = np.stack([enhance(image) for image in depth])
+    # Sums of float32 come in another order in a batch: a step or two of 65535.
+    np.testing.assert_allclose(enhance(depth).astype(int), single.astype(int), atol=2)
     assert enhance(depth[:0]).shape == (0, 256, 256)
 
 
@@ -201,7 +203,7 @@ def test_threads_share_one_network(folder: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    expected = get("DL-Delta-4").enhance(depth)
+    expected = [get("DL-Delta-4").enhance(image) for image in depth]
     assert len(results) == 4
     assert all(np.array_equal(result, expected[index % 3]) for index, result in results.items())
 
