@@ -28,8 +28,9 @@ class DegradationSettings:
 
     The paper gives ``noise_mm`` (15 mm, section III-B) and no other number: hole counts, hole sizes
     (the diameter of a hole's circumscribed circle, px) and the blur's width are calibrated so that the rows
-    of Table IV that need no learning come out as published (see ``calibration.py``). ``background`` (shares
-    of the image's span) and ``background_blur_px`` belong to the blurred hole background, our choice.
+    of Table IV that need no learning come out near the published ones (see ``calibration.py``, notebook 09).
+    ``background`` (shares of the image's span) and ``background_blur_px`` belong to the blurred hole background, our
+    choice.
     """
 
     outline_holes: tuple[int, int] = (74, 90)

@@ -97,8 +97,8 @@ def image_loss(target: Any, prediction: Any) -> Any:
 def face_loss(target: Any, prediction: Any) -> Any:
     """Absolute plus four times squared error, weighted: ``target`` holds depth and :func:`face_weight` of each pixel.
 
-    The rim outside the face does not count, so that a face pixel whose place is uncertain is not drawn into the
-    background.
+    Shapes (n, 256, 256, 2) and (n, 256, 256, 1), depth 0..1. The rim outside the face does not count, so that a face
+    pixel whose place is uncertain is not drawn into the background.
     """
     from keras import ops
 
@@ -110,6 +110,7 @@ def face_loss(target: Any, prediction: Any) -> Any:
 def surface_loss(target: Any, prediction: Any) -> Any:
     """The kit's objective: ``target`` holds depth and surface mask, ``prediction`` depth and the mask's logit.
 
+    Both (n, 256, 256, 2), depth 0..1.
     Depth counts on the surface only (absolute plus four times squared error); the mask is learnt by cross-entropy.
     What the depth channel says off the surface is free, so no face pixel is drawn towards the background.
     """
