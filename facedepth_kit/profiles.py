@@ -18,6 +18,8 @@ class Profile:
     each, are trained in chunks of ``chunk_ground_truths`` for ``epochs`` (section IV-C: 60,000, 10,000, 10).
     ``calibration_pairs``: pairs on which the rows without learning are held against the published ones;
     ``calibration_seconds``: how long the calibration notebook searches on.
+    ``people`` of the simulated camera data sets (KinectFaceDB has 52), two sessions each; ``camera_frames`` of the
+    simulated RealSense recordings.
     ``cell_seconds``: how long one cell may take before a headless run gives up; None waits for ever.
     """
 
@@ -31,6 +33,8 @@ class Profile:
     validation_pairs: int
     epochs: int
     evaluation_batch: int
+    people: int
+    camera_frames: int
     cell_seconds: int | None
 
 
@@ -48,6 +52,8 @@ PROFILES = {
             validation_pairs=8,
             epochs=1,
             evaluation_batch=8,
+            people=2,
+            camera_frames=6,
             cell_seconds=600,
         ),
         Profile(
@@ -61,6 +67,8 @@ PROFILES = {
             validation_pairs=32,
             epochs=4,
             evaluation_batch=16,
+            people=12,
+            camera_frames=60,
             cell_seconds=3_600,
         ),
         Profile(
@@ -74,6 +82,8 @@ PROFILES = {
             validation_pairs=1_000,
             epochs=10,
             evaluation_batch=64,
+            people=52,
+            camera_frames=400,
             cell_seconds=None,
         ),
     )
