@@ -128,6 +128,19 @@ def crop_face(
     return crop, FaceRegion(x0, y0, side, depth_range, unit_mm, crop, writable)
 
 
+def cut_square(frame: npt.NDArray[np.uint16], left: float, top: float, side: float, *, unit_mm: float) -> FloatArray:
+    """A square of a camera frame (height, width) uint16, 0 = hole, as float32 (256, 256) millimetres, NaN = hole.
+
+    ``left``, ``top`` and ``side`` are in frame pixels, from their edges; what lies outside the frame is a hole. Holes
+    and depths more than 20 mm apart are not mixed. Raises :class:`KitError` for another frame or an empty square.
+    """
+    check_depth(frame, "frame", size=None)
+    if frame.ndim != 2 or not side > 0:
+        raise KitError(f"square: found a frame of {frame.shape} and a side of {side}, expected (height, width) and > 0")
+    frame_mm = np.where(frame > 0, frame * np.float32(unit_mm), np.float32(np.nan)).astype(np.float32)
+    return _resample(frame_mm, _centres(left, side / SIZE, SIZE), _centres(top, side / SIZE, SIZE), step=side / SIZE)
+
+
 def restore_face(frame: npt.NDArray[np.uint16], enhanced: DepthImage, region: FaceRegion) -> npt.NDArray[np.uint16]:
     """The frame with an enhanced crop put back: a new array of the frame's shape, unit and hole value (0).
 
