@@ -188,9 +188,10 @@ def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + float(np.cos(np.pi * share))))
 
 
-def _save_checkpoint(
+def save_checkpoint(
     path: Path, model: keras.Model, progress: Progress, best: list[npt.NDArray[Any]], identity: str
 ) -> None:
+    """Write weights, best weights, optimizer and position of a run, replacing what ``path`` held."""
     arrays = {f"weight_{i}": w for i, w in enumerate(model.get_weights())}
     arrays |= {f"best_{i}": w for i, w in enumerate(best)}
     arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
@@ -201,7 +202,11 @@ def _save_checkpoint(
         os.fsync(file.fileno())
 
 
-def _load_checkpoint(path: Path, model: keras.Model, identity: str) -> tuple[Progress, list[npt.NDArray[Any]]]:
+def load_checkpoint(path: Path, model: keras.Model, identity: str) -> tuple[Progress, list[npt.NDArray[Any]]]:
+    """Put a run's weights and optimizer into ``model``; returns its position and best weights.
+
+    Raises :class:`KitError` for a damaged file, and where ``identity`` says that it is another run's.
+    """
     try:
         with np.load(path, allow_pickle=False) as saved:
             arrays = dict(saved)
@@ -289,7 +294,7 @@ def train(
     model = _start(settings)
     progress, best = Progress(), list(model.get_weights())
     if checkpoint.exists():
-        progress, best = _load_checkpoint(checkpoint, model, identity)
+        progress, best = load_checkpoint(checkpoint, model, identity)
     epochs = settings.chunks * settings.epochs
     total = sum(max(len(epoch_jobs(store, settings, e)) // settings.batch, 1) for e in range(epochs))
     began = time.monotonic()
@@ -313,7 +318,7 @@ def train(
             progress.seconds += time.monotonic() - epoch_began
             if loss < progress.best_loss:
                 progress.best_loss, best = loss, list(model.get_weights())
-            _save_checkpoint(checkpoint, model, progress, best, identity)
+            save_checkpoint(checkpoint, model, progress, best, identity)
     return progress
 
 
@@ -337,7 +342,7 @@ def export(
     settings_size = settings.size
     folder, target = Path(folder), Path(weights_dir)
     model = _start(settings)
-    progress, best = _load_checkpoint(
+    progress, best = load_checkpoint(
         folder / "checkpoint.npz", model, f"{settings_hash(settings)}-{store.fingerprint}"
     )
     from facedepth_kit.enhancers.networks import build_network
