@@ -143,24 +143,25 @@ for name in ("ground truth", "punched", "noise", "blurred"):
 #
 # ## Your turn: the panel
 #
-# Every slider names its unit and starts at the calibrated value. Watch how the error follows.
+# A slider for every setting, stage by stage as in Figure 5; in brackets the calibrated value. Drag, or click a handle
+# and use the arrow keys. Pick another person, another expression or pose under *Face*; the enhancer below repairs what
+# you spoil.
 
 # %%
 from facedepth_kit.panels import degradation_panel
 
-panel = degradation_panel(ground_truth, depth_range, settings=settings)
+panel = degradation_panel(presets=work.results.parent / "presets")
 panel
 
 # %% [markdown]
-# Found something you like? The settings as the sliders stand are one call away, and training and `facedepth
-# synthesize` read the same file.
+# Found something you like? Save it under *Presets*, or from code. The file is a settings file of `facedepth
+# synthesize --settings`, which writes pairs to train on.
 
 # %%
-from facedepth_kit.settings import load_yaml, save_yaml
+from facedepth_kit.settings import load_yaml
 
-preset = work.results.parent / "my_degradation.yaml"
-save_yaml(panel.settings(), preset, overwrite=True)
-load_yaml(DegradationSettings, preset)
+preset = panel.save(work.results.parent / "presets" / "from_code.yaml", overwrite=True)
+load_yaml(SynthesisSettings, preset).degradation
 
 # %% [markdown]
 # **Exercise.** Make the error half as large with the sliders of one stage only. Which stage can do it?
