@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.errors import KitError
-from facedepth_kit.faces.bodies import body_mesh, draw_body, load_body_model
+from facedepth_kit.faces.bodies import body_mesh, draw_body
 from facedepth_kit.faces.parametric import rotation
 from facedepth_kit.rendering import Camera, Mesh, render_depth_mm
 
@@ -49,7 +49,9 @@ def _joined(parts: list[Mesh]) -> Mesh:
     first = np.cumsum([0, *(len(part.vertices_mm) for part in parts[:-1])])
     return Mesh(
         np.concatenate([part.vertices_mm for part in parts]),
-        np.concatenate([part.triangles + int(start) for part, start in zip(parts, first, strict=True)]).astype(np.int32),
+        np.concatenate([part.triangles + int(start) for part, start in zip(parts, first, strict=True)]).astype(
+            np.int32
+        ),
     )
 
 
@@ -102,7 +104,6 @@ def draw_body_scene(
     The camera looks at a random place of the body (head, arms, trunk, legs).
     """
     settings = settings or BodySceneSettings()
-    model = load_body_model()
     while True:
         parameters = draw_body(rng)
         body = body_mesh(parameters)
@@ -113,7 +114,8 @@ def draw_body_scene(
         low_mm = float(body.vertices_mm[:, 1].min())
         scene = _joined([body, *_around(rng, settings, low_mm, distance_mm - settings.near_mm)])
         looked_at = body.vertices_mm[int(rng.integers(len(body.vertices_mm)))]
-        if rng.random() < 0.5:  # hands, feet and face have most vertices: half of the views go to the trunk's surroundings
+        # Hands, feet and face have most of the vertices: half of the views go to the trunk and around it.
+        if rng.random() < 0.5:
             looked_at = rng.normal(0, 1, 3) * (150, 300, 50) + (0, 250, 0)
         focal = float(rng.uniform(*settings.focal_px)) * size_px / 256
         scale = focal / (distance_mm - float(looked_at[2]))
@@ -126,7 +128,6 @@ def draw_body_scene(
         depth_mm[(depth_mm > settings.far_mm) | (depth_mm < settings.near_mm)] = np.nan
         if np.isfinite(depth_mm).mean() > 0.15:
             return depth_mm
-    raise AssertionError(len(model.names))
 
 
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> FloatArray:
@@ -139,7 +140,11 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: fl
 
 
 def sense(
-    depth_mm: FloatArray, rng: np.random.Generator, settings: BodySceneSettings | None = None, *, focal_px: float = 480.0
+    depth_mm: FloatArray,
+    rng: np.random.Generator,
+    settings: BodySceneSettings | None = None,
+    *,
+    focal_px: float = 480.0,
 ) -> FloatArray:
     """A camera's frame of a true depth (h, w) in millimetres, NaN = nothing: float32 whole millimetres, NaN = hole.
 
@@ -154,7 +159,9 @@ def sense(
     scale = rng.uniform(0.5, 2.5)
     across, down = (_smooth_noise(rng, depth_mm.shape, scale) * np.float32(jitter) for _ in range(2))
     filled = np.where(np.isfinite(depth_mm), depth_mm, 0).astype(np.float32)
-    seen = np.asarray(cv2.remap(filled, columns + across, rows + down, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
+    seen = np.asarray(
+        cv2.remap(filled, columns + across, rows + down, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    )
 
     kernel = np.ones((3, 3), np.uint8)
     far_filled = np.where(seen > 0, seen, settings.far_mm).astype(np.float32)

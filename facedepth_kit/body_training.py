@@ -66,7 +66,7 @@ class BodyTrainingSettings:
 
 
 def masked_l1(target: Any, prediction: Any) -> Any:
-    """Mean absolute error where there is something to see: ``target`` (n, h, w, 2) holds depth and mask, both 0 or 1."""
+    """Mean absolute error where something was measured; ``target`` (n, h, w, 2) holds depth and that mask (0 or 1)."""
     from keras import ops
 
     mask = target[..., 1]
@@ -158,7 +158,9 @@ def train_stand_in(
     scenes = render_scenes(settings, progress_bar=progress_bar)
     began = lap = time.monotonic()
     losses: list[float] = []
-    with tqdm(total=settings.steps, initial=progress.steps, desc=settings.name, unit="step", disable=not progress_bar) as bar:
+    with tqdm(
+        total=settings.steps, initial=progress.steps, desc=settings.name, unit="step", disable=not progress_bar
+    ) as bar:
         for inputs, targets in _batches(scenes, settings, progress.steps):
             model.optimizer.learning_rate = settings.learning_rate * settings.decay ** (
                 progress.steps // settings.decay_steps

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facedepth_kit import __version__
+from facedepth_kit.commands import ddrnet
 from facedepth_kit.errors import KitError
 
 BAD_INPUT = 2
@@ -424,6 +425,7 @@ COMMANDS = {
     "synthesize": Command("write pairs of ground truth and degraded depth images", _add_synthesize, _synthesize),
     "calibrate": Command("search degradation settings that meet Table IV", _add_calibrate, _calibrate),
     "train": Command("train a network on such pairs", _add_train, _train),
+    "train-ddrnet": Command("train DDRNet-dn's stand-in on simulated people", ddrnet.add_arguments, ddrnet.run),
     "enhance": Command("enhance the faces in depth recordings of your own", _add_enhance, _enhance),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
     "punch": Command("errors at holes punched into recordings of your own", _add_punch, _punch),

@@ -134,8 +134,8 @@ def draw_body(rng: np.random.Generator) -> BodyParameters:
     for _ in range(int(rng.integers(4, 12))):
         wavelength = float(np.exp(rng.uniform(np.log(30), np.log(220))))
         direction = rng.normal(size=3) * (1.0, 1.5, 1.0)
-        wave = 2 * np.pi / wavelength * direction / np.linalg.norm(direction)
-        folds.append((*map(float, wave), float(rng.uniform(0, 2 * np.pi)), wavelength * float(rng.uniform(0, 0.05))))
+        x, y, z = (2 * np.pi / wavelength * direction / np.linalg.norm(direction)).tolist()
+        folds.append((x, y, z, float(rng.uniform(0, 2 * np.pi)), wavelength * float(rng.uniform(0, 0.05))))
     around = rng.random() < 0.15  # seen from anywhere
     turn = (float(rng.uniform(-180, 180) if around else rng.normal(0, 35)), float(rng.normal(0, 8)),
             float(rng.normal(0, 5)))  # fmt: skip

@@ -1,0 +1,1 @@
+"""Subcommands of ``facedepth``, one topic a module; ``cli.COMMANDS`` lists them."""

@@ -1,0 +1,41 @@
+"""``facedepth train-ddrnet``: train DDRNet-dn's stand-in on simulated people."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the run; again to resume")
+    parser.add_argument("--settings", type=Path, metavar="YAML", help="settings of the run; the options below win")
+    parser.add_argument("--scenes", type=int, metavar="N", help="views of people to render (default: 1000)")
+    parser.add_argument("--steps", type=int, metavar="N", help="training steps (default: 6000, as published)")
+    parser.add_argument("--batch", type=int, metavar="N", help="crops a step (default: 8)")
+    parser.add_argument("--seed", type=int, help="decides scenes, noise and initial weights")
+    parser.add_argument(
+        "--stop-after-minutes", type=float, metavar="T", help="stop at the first checkpoint that passes T"
+    )
+    parser.add_argument("--export", type=Path, metavar="DIR", help="at the end, write weights and model card there")
+    parser.add_argument("--overwrite", action="store_true", help="replace exported weights of the same name")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train or resume, and export if asked to."""
+    from dataclasses import replace
+
+    from facedepth_kit.body_training import BodyTrainingSettings, export_stand_in, train_stand_in
+    from facedepth_kit.settings import load_yaml
+
+    settings = load_yaml(BodyTrainingSettings, arguments.settings) if arguments.settings else BodyTrainingSettings()
+    options = ("scenes", "steps", "batch", "seed")
+    given = {name: getattr(arguments, name) for name in options if getattr(arguments, name) is not None}
+    settings = replace(settings, **given)
+    minutes = arguments.stop_after_minutes
+    progress = train_stand_in(arguments.output, settings, stop_after_s=None if minutes is None else minutes * 60)
+    loss = f", loss {progress.losses[-1]:.5f}" if progress.losses else ""
+    print(f"{arguments.output}: {progress.steps} of {settings.steps} steps{loss}")
+    if arguments.export:
+        print(export_stand_in(arguments.output, settings, arguments.export, overwrite=arguments.overwrite))
+    return 0
