@@ -88,21 +88,24 @@ def sheet_residuals(points: FloatArray, depth_mm: FloatArray, used: npt.NDArray[
     """
     centred = points - points[used].mean(axis=0)
     centred = centred / max(float(np.abs(centred[used]).max()), 1e-9)
-    best, least = np.zeros(len(points)), np.inf
-    for angle in np.arange(DIRECTIONS) * (np.pi / DIRECTIONS):
-        along = centred @ (np.cos(angle), np.sin(angle))
-        terms = np.column_stack([np.ones(len(points)), centred, along**2])
-        chosen = used
-        residuals = np.zeros(len(points))
-        for _ in range(PASSES):
-            coefficients = np.linalg.lstsq(terms[chosen], depth_mm[chosen], rcond=None)[0]
-            residuals = depth_mm - terms @ coefficients
-            deviation = 1.4826 * float(np.median(np.abs(residuals[chosen])))
-            chosen = used & (np.abs(residuals) <= max(2.5 * deviation, 1.0))
-        cost = float(np.abs(residuals[used]).mean())
-        if cost < least:
-            best, least = residuals, cost
-    return best
+    angles = np.arange(DIRECTIONS) * (np.pi / DIRECTIONS)
+    along = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ centred.T
+    plane = np.broadcast_to(np.column_stack([np.ones(len(points)), centred]), (DIRECTIONS, len(points), 3))
+    terms = np.concatenate([plane, along[..., None] ** 2], axis=2)
+    depth = np.where(np.isfinite(depth_mm), depth_mm, 0.0)
+    chosen = np.broadcast_to(used, (DIRECTIONS, len(points)))
+    residuals = np.zeros((DIRECTIONS, len(points)))
+    for _ in range(PASSES):
+        weighted = np.where(chosen[..., None], terms, 0.0)
+        # A pinch of damping keeps landmarks on one line from being without a solution.
+        squares = weighted.transpose(0, 2, 1) @ terms + 1e-9 * np.eye(4)
+        coefficients = np.linalg.solve(squares, weighted.transpose(0, 2, 1) @ depth[:, None])
+        residuals = depth_mm - (terms @ coefficients)[..., 0]
+        deviation = 1.4826 * np.nanmedian(np.where(chosen, np.abs(residuals), np.nan), axis=1)
+        with np.errstate(invalid="ignore"):
+            chosen = used & (np.abs(residuals) <= np.maximum(2.5 * deviation, 1.0)[:, None])
+    costs = np.abs(residuals[:, used]).mean(axis=1)
+    return np.asarray(residuals[int(np.argmin(costs))])
 
 
 def _medians(depth: DepthImage, points: FloatArray, window_px: int) -> FloatArray:

@@ -85,7 +85,9 @@ def response(depth: DepthImage, mask: Mask, settings: RoughnessSettings | None =
 
 
 def _roughness(depth: DepthImage, mask: Mask, settings: RoughnessSettings) -> float:
-    values = response(depth, mask, settings)
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+    values = response(depth[box], mask[box], settings)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
