@@ -281,13 +281,6 @@ DATA_SETS = (
         "Data/net-data/256_256_resfcn256_weight.index",
         "clone github.com/YadiraF/PRNet, put its network data into Data/net-data",
     ),
-    DataSet(
-        "DDRNet",
-        "FACEDEPTH_DDRNET",
-        "DDRNet",
-        "**/noBN_L1_sd100_B16-6000*.index",
-        "clone github.com/neycyanshi/DDRNet and fetch its checkpoint",
-    ),
 )
 
 
@@ -302,3 +295,25 @@ def data_sets() -> Iterator[Finding]:
         else:
             text = f"{known.title} is not in {folder}"
             yield Finding(topic, "absent", text, f"{known.fix}, or set {known.variable}")
+    yield ddrnet(topic)
+
+
+def ddrnet(topic: str) -> Finding:
+    """Whether DDRNet's own checkpoint is found, or its stand-in runs; only names and sizes are looked at."""
+    from facedepth_kit.enhancers.ddrnet import PUBLISHED_DATA_BYTES, checkpoint_files, find_checkpoint
+
+    given = os.environ.get("FACEDEPTH_DDRNET")
+    prefix = find_checkpoint()
+    if prefix is None:
+        folder = Path(given).expanduser() if given else data_dir() / "DDRNet"
+        text = f"DDRNet's own checkpoint is not in {folder}; the row DDRNet-dn runs on the kit's stand-in"
+        fix = "fetch it as github.com/neycyanshi/DDRNet says, or set FACEDEPTH_DDRNET"
+        return Finding(topic, "absent", text, fix)
+    data = checkpoint_files(prefix)[1]
+    if not data.is_file():
+        text = f"{prefix}: found the index, but no {data.name}, so DDRNet-dn cannot run"
+        return Finding(topic, "broken", text, "fetch both files, or remove the index to have the stand-in")
+    if (size := data.stat().st_size) != PUBLISHED_DATA_BYTES:
+        text = f"{data}: {size:,} bytes, the published file has {PUBLISHED_DATA_BYTES:,}"
+        return Finding(topic, "note", f"{text}: DDRNet-dn reads it if its variables are sound")
+    return Finding(topic, "ok", f"DDRNet's own checkpoint {prefix}: the row DDRNet-dn runs on it")

@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.errors import KitError
 from facedepth_kit.paths import data_dir, figures_dir, repository_root, results_dir, weights_dir, write_atomically
 from facedepth_kit.profiles import Profile, get_profile
@@ -257,6 +258,8 @@ def _task(notebook: Notebook, state: _State) -> Callable[[], dict[str, Any]]:
     inputs: dict[str, Any] = {"profile": asdict(profile), "seed": state.seed, "versions": _versions()}
     if notebook.own_data:
         inputs["data"] = _listing(data_dir())
+    if notebook.weights:
+        inputs["ddrnet"] = checkpoint_state()
     dependencies = [str(path) for path in _dependencies(notebook, profile)]
 
     def create() -> dict[str, Any]:

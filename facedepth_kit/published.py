@@ -96,7 +96,8 @@ def _claim(table: str, row: str, metric: str, value: Value) -> Claim:
             table, row, metric, value, "not comparable", reason="counts of MegaFace photos; the kit draws its faces"
         )
     if row == "DDRNet-dn":
-        return Claim(table, row, metric, value, "not comparable", reason="needs the official DDRNet weights")
+        reason = "the paper does not say how its millimetres were set; without DDRNet's own weights a stand-in runs"
+        return Claim(table, row, metric, value, "not comparable", reason=reason)
     if metric in ("skewness", "excess_kurtosis"):
         reason = "tails depend on the hole generator and the faces, of which the paper gives no parameters"
         return Claim(table, row, metric, value, "not comparable", reason=reason)

@@ -55,13 +55,27 @@ def test_networks_without_weights_are_optional(tmp_path: Path) -> None:
 def test_data_sets_are_found_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for known in doctor.DATA_SETS:
         monkeypatch.setenv(known.variable, str(tmp_path))
+    monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path))
     assert [finding.state for finding in doctor.data_sets()] == ["absent"] * 3
     (tmp_path / "EURECOM_Kinect_Face_Dataset").mkdir()
     (tmp_path / "Data" / "net-data").mkdir(parents=True)
     (tmp_path / "Data" / "net-data" / "256_256_resfcn256_weight.index").touch()
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "noBN_L1_sd100_B16-6000.index").touch()
+    assert [finding.state for finding in doctor.data_sets()] == ["ok", "ok", "broken"]
+    data = tmp_path / "experiment" / "noBN_L1_sd100_B16-6000.data-00000-of-00001"
+    data.touch()
+    assert [finding.state for finding in doctor.data_sets()] == ["ok", "ok", "note"]
+    data.write_bytes(bytes(12_019_716))
     assert [finding.state for finding in doctor.data_sets()] == ["ok"] * 3
+
+
+def test_without_its_checkpoint_ddrnet_runs_as_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path))
+    finding = list(doctor.data_sets())[-1]
+    assert finding.state == "absent"
+    assert "stand-in" in finding.text
+    assert "FACEDEPTH_DDRNET" in finding.fix
 
 
 def test_the_lock_is_read_for_this_platform(tmp_path: Path) -> None:

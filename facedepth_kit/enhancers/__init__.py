@@ -23,7 +23,7 @@ class Enhancer:
     ``enhance`` takes (256, 256) or (n, 256, 256) uint16 (hole 65535), leaves it as it is and returns a new array of
     the same shape and dtype. It may be called from several threads. It raises :class:`KitError` for another shape or
     dtype, for missing or damaged weights, or where the RealSense SDK does not load. ``ours`` marks rows that the paper
-    does not have.
+    does not have. ``note`` is :func:`stand_in`'s.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Enhancer:
     ours: bool
     description: str
     enhance: Callable[[DepthImage], DepthImage]
+    note: str = ""
 
 
 _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
@@ -49,6 +50,7 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "DL-Delta-2": ("learned", "DL-Delta-1 trained once more"),
     "DL-Delta-3": ("learned", "DL-Delta-2 trained once more"),
     "DL-Delta-4": ("learned", "DL-Delta-3 trained once more"),
+    "DDRNet-dn": ("learned", "denoising network of Yan et al. for whole bodies, 868,001 parameters"),
     "Telea": ("classical", "OpenCV inpainting by Telea's method (ours)"),
     "Navier-Stokes": ("classical", "OpenCV inpainting by the Navier-Stokes method (ours)"),
     "Telea+bilateral": ("classical", "Telea's inpainting, then a bilateral filter (ours)"),
@@ -65,6 +67,7 @@ def names() -> list[str]:
 
 def available() -> list[str]:
     """Those of :func:`names` that can run here: weights are present, and so is the RealSense SDK's package."""
+    from facedepth_kit.enhancers import ddrnet
     from facedepth_kit.enhancers.networks import weights_present
 
     sdk = importlib.util.find_spec("pyrealsense2") is not None
@@ -73,7 +76,21 @@ def available() -> list[str]:
         name
         for name, (kind, _) in _DESCRIPTIONS.items()
         if (weights_present(name) if kind == "learned" else able[kind])
+        or (name == ddrnet.NAME and ddrnet.find_checkpoint() is not None)
     ]
+
+
+def stand_in(name: str) -> str:
+    """What runs under a name of the paper in place of the paper's own weights; empty where nothing does.
+
+    Tables and pictures say it beside the row: such numbers are not comparable with the published ones. It answers from
+    which files are there, without opening them.
+    """
+    from facedepth_kit.enhancers import ddrnet
+
+    if name != ddrnet.NAME or ddrnet.find_checkpoint() is not None:
+        return ""
+    return "stand-in: trained by the kit on simulated people, not comparable"
 
 
 def get(name: str) -> Enhancer:
@@ -90,7 +107,9 @@ def get(name: str) -> Enhancer:
             return Enhancer(name, "learned", True, "a network of your own", learned_enhancer(name))
         raise KitError(f"enhancer: found {name!r}, expected one of {', '.join(names())}")
     kind, description = _DESCRIPTIONS[name]
-    return Enhancer(name, kind, name in _OURS, description, _function(name, kind))
+    note = stand_in(name)
+    described = f"{description} ({note})" if note else description
+    return Enhancer(name, kind, name in _OURS, described, _function(name, kind), note)
 
 
 def _function(name: str, kind: Kind) -> Callable[[DepthImage], DepthImage]:
@@ -107,6 +126,11 @@ def _function(name: str, kind: Kind) -> Callable[[DepthImage], DepthImage]:
             from facedepth_kit.enhancers.inpainting import ROWS, inpainted
 
             return inpainted(depth, ROWS[name])
+
+    elif name == "DDRNet-dn":
+        from facedepth_kit.enhancers.ddrnet import ddrnet_enhancer
+
+        return ddrnet_enhancer()
 
     elif kind == "learned":
         from facedepth_kit.enhancers.networks import learned_enhancer

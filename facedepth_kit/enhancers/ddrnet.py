@@ -120,6 +120,20 @@ def find_checkpoint(place: str | Path | None = None) -> Path | None:
     return found[-1].with_suffix("") if found else None
 
 
+def checkpoint_files(prefix: Path) -> tuple[Path, Path]:
+    """The two files of a checkpoint: its index and its data."""
+    return Path(f"{prefix}.index"), Path(f"{prefix}.data-00000-of-00001")
+
+
+def checkpoint_state() -> str:
+    """Which checkpoint would be used, with its size and time; empty for the stand-in. For whoever caches results."""
+    prefix = find_checkpoint()
+    if prefix is None:
+        return ""
+    stats = [path.stat() for path in checkpoint_files(prefix) if path.is_file()]
+    return f"{prefix} {[(stat.st_size, stat.st_mtime_ns) for stat in stats]}"
+
+
 def load_checkpoint(model: keras.Model, prefix: str | Path) -> None:
     """Read the published checkpoint's denoising variables into a DDRNet-dn; no code is executed.
 
@@ -130,7 +144,7 @@ def load_checkpoint(model: keras.Model, prefix: str | Path) -> None:
     import tensorflow as tf
 
     prefix = Path(prefix)
-    index, data = (Path(f"{prefix}{suffix}") for suffix in (".index", ".data-00000-of-00001"))
+    index, data = checkpoint_files(prefix)
     for path in (index, data):
         if not path.is_file():
             raise KitError(f"{path}: no such file, expected half of DDRNet's checkpoint (both lie in its download)")
@@ -173,12 +187,6 @@ def _check_variables(
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:120] if lines else type(error).__name__
-
-
-def stand_in_present() -> bool:
-    """Whether the weights folder holds the stand-in's model card and weights; neither is opened."""
-    card, weights = _stand_in_paths()
-    return card.is_file() and weights.is_file()
 
 
 def _stand_in_paths() -> tuple[Path, Path]:
@@ -288,7 +296,7 @@ _loading = threading.Lock()
 def _shared_denoiser() -> Denoiser:
     """The denoiser of this process, loaded once and shared by all threads."""
     prefix = find_checkpoint()
-    files = (Path(f"{prefix}.index"), Path(f"{prefix}.data-00000-of-00001")) if prefix else _stand_in_paths()
+    files = checkpoint_files(prefix) if prefix else _stand_in_paths()
     key = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files if path.is_file())
     with _loading:
         if key not in _loaded:
