@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facedepth_kit.cameras.recording import Recording
 from facedepth_kit.depth import DepthImage, DepthRange
 from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.falsification import falsification
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from facedepth_kit.cameras.recordings import Recordings
 
 Enhance = Callable[[DepthImage], DepthImage]
-Prepare = Callable[["Recordings", list[LeftOut]], Iterator[FaceImage]]
+Prepare = Callable[[Iterable[Recording], list[LeftOut]], Iterator[FaceImage]]
 
 INDEX = "index.json"
 ARRAYS = ("depth", "mask", "landmarks", "marks", "picture")

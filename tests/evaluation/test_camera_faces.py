@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,7 +37,7 @@ class Scene:
             yield Recording(f"frame{index}", np.full((256, 256), 500 + index, np.uint16), simulated=True)
 
 
-def prepared(recordings: Iterator[Recording], left_out: list[LeftOut]) -> Iterator[FaceImage]:
+def prepared(recordings: Iterable[Recording], left_out: list[LeftOut]) -> Iterator[FaceImage]:
     """A face image of each frame but the second, without any search for a face."""
     for recording in recordings:
         if recording.name == "frame1":
