@@ -11,10 +11,10 @@ from facedepth_kit.errors import KitError
 
 PAPERS = [
     *("None", "De-M2", "De-M8", "Hf-FFA", "Hf-NFA", "Hf-L", "Sp-Hf16", "Sp-HfU"),
-    *("DL-Alpha", "DL-Beta", "DL-Gamma", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4"),
+    *("DL-Alpha", "DL-Beta", "DL-Gamma", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", "DDRNet-dn"),
 ]
 OURS = ["Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-1"]
-NOT_LEARNED = [name for name in PAPERS + OURS if not name.startswith("DL-")]
+NOT_LEARNED = [name for name in PAPERS + OURS if not name.startswith("D")] + ["De-M2", "De-M8"]
 
 
 @pytest.fixture(params=NOT_LEARNED)
@@ -42,7 +42,7 @@ def test_kinds() -> None:
     kinds = {name: get(name).kind for name in names()}
     assert kinds["None"] == "none"
     assert {kinds[name] for name in PAPERS[1:8]} == {"hand-crafted"}
-    assert {kind for name, kind in kinds.items() if name.startswith("DL-")} == {"learned"}
+    assert {kind for name, kind in kinds.items() if name.startswith(("DL-", "DDRNet"))} == {"learned"}
     assert {kinds[name] for name in OURS[:4]} == {"classical"}
 
 
