@@ -7,7 +7,7 @@ import json
 import pytest
 
 from facedepth_kit.errors import KitError
-from facedepth_kit.published import Verdict, claims, order_kept, rows, share_of_best, verdicts
+from facedepth_kit.published import REALSENSE, Verdict, claims, growth, order_kept, rows, share_of_best, verdicts
 
 
 def find(found: list[Verdict], row: str, metric: str) -> Verdict:
@@ -37,7 +37,10 @@ def test_table_1_adds_up() -> None:
 
 def test_every_number_is_a_claim_and_says_why_it_is_loose() -> None:
     assert len(claims("IV")) == 16 * 4
-    for table in ("I", "II", "III", "IV"):
+    assert len(claims("V")) == 16 * 8
+    assert len(claims("VI")) == 8 * 6
+    assert len(claims("VII")) == 9 * 12
+    for table in ("I", "II", "III", "IV", "V", "VI", "VII"):
         for claim in claims(table):
             assert claim.comparison == "exact" or claim.reason
             assert (claim.tolerance is not None) == (claim.comparison == "tolerance")
@@ -45,7 +48,7 @@ def test_every_number_is_a_claim_and_says_why_it_is_loose() -> None:
 
 
 def test_the_paper_itself_passes_every_comparable_claim() -> None:
-    for table in ("II", "III", "IV"):
+    for table in ("II", "III", "IV", "V", "VI", "VII"):
         found = verdicts(table, rows(table))
         assert all(verdict.holds in (True, None) for verdict in found)
     assert order_kept(rows("IV"), ["None", "De-M2", "Sp-HfU", "Sp-Hf16"]).holds
@@ -108,3 +111,55 @@ def test_share_of_the_best_rival() -> None:
     assert verdict.measured == 0.5
     assert verdict.holds is True
     assert share_of_best({**measured, "DL-Delta-1": {"mean": 0.011}}, "DL-Delta-1", rivals).holds is False
+
+
+def test_camera_tables_name_camera_or_condition_first() -> None:
+    assert rows("V")["None"]["kinectfacedb_roughness_mean"] == 1.35
+    assert rows("V")["Hf-FFA"]["realsense_holes_std"] == 0.74
+    assert rows("VI")["DL-Delta-1"]["mouth_mean"] == 4.08
+    assert rows("VII")["None"]["dlib_landmark_holes_max"] == 0.162
+    assert rows("VII")["DDRNet-dn"]["geometric_pad_error_min"] == 0.029
+
+
+def test_simulated_sensors_are_held_to_their_own_row_only() -> None:
+    none = {"kinectfacedb_roughness_mean": 1.35 * 1.14, "realsense_holes_mean": 3.98 * 1.16, "realsense_holes_std": 6.0}
+    found = verdicts("V", {"None": none, "De-M2": {"kinectfacedb_roughness_mean": 0.5}})
+    assert find(found, "None", "kinectfacedb_roughness_mean").holds is True
+    assert find(found, "None", "realsense_holes_mean").holds is False
+    assert find(found, "None", "realsense_holes_std").holds is False
+    ranked = find(found, "De-M2", "kinectfacedb_roughness_mean")
+    assert (ranked.claim.comparison, ranked.holds) == ("ranking", True)
+    assert "simulated" in ranked.claim.reason
+
+
+def test_real_kinectfacedb_is_held_to_the_numbers() -> None:
+    assert {claim.comparison for claim in claims("V", ["kinectfacedb"]) if claim.row == "Hf-L"} == {
+        "tolerance",
+        "ranking",
+        "not comparable",
+    }
+    found = verdicts("V", {"Hf-L": {"kinectfacedb_roughness_mean": 1.09 * 1.11}}, ["kinectfacedb"])
+    assert find(found, "Hf-L", "kinectfacedb_roughness_mean").holds is False
+    own = find(
+        verdicts("V", {"None": {"realsense_roughness_mean": 5.0}}, [REALSENSE]), "None", "realsense_roughness_mean"
+    )
+    assert own.claim.comparison == "ranking"
+    assert "not published" in own.claim.reason
+
+
+def test_rows_equal_as_printed_have_no_side() -> None:
+    # Published: Hf-FFA 1.06, Sp-Hf16 1.05 (one step of the last digit), De-M2 1.12.
+    metric = "kinectfacedb_roughness_mean"
+    found = verdicts("V", {"Hf-FFA": {metric: 1.0}, "Sp-Hf16": {metric: 1.2}, "De-M2": {metric: 0.9}})
+    assert find(found, "Hf-FFA", metric).note == "wrong side of De-M2"
+    # Equal here, too: no hole is left by either, though 0.55 and 0.03 were published.
+    holes = "kinectfacedb_holes_mean"
+    assert find(verdicts("V", {"Hf-FFA": {holes: 0.0}, "Hf-L": {holes: 0.0}}), "Hf-L", holes).holds is True
+
+
+def test_growth_of_the_falsification_under_occlusion() -> None:
+    measured = {"DL-Delta-1": {"none_mean": 2.0, "mouth_mean": 5.4, "paper_mean": 3.9}}
+    mouth = growth(measured, "DL-Delta-1", "mouth")
+    assert (mouth.claim.value, mouth.measured, mouth.holds) == (2.7, 2.7, True)
+    paper = growth(measured, "DL-Delta-1", "paper")
+    assert (paper.claim.value, paper.measured, paper.holds) == (1.92, 1.95, False)
