@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -101,14 +101,19 @@ def _azimuth_deg(vertices_mm: FloatArray) -> FloatArray:
     return np.abs(np.degrees(np.arctan2(vertices_mm[:, 0], vertices_mm[:, 2] - AXIS_Z_MM)))
 
 
+def read_asset(*names: str) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of ``face_model.npz`` by name, as ``tools/derive_face_model.py`` wrote them."""
+    with resources.files("facedepth_kit.faces").joinpath("face_model.npz").open("rb") as file, np.load(file) as stored:
+        return {name: stored[name] for name in names}
+
+
 @lru_cache(maxsize=4)
 def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
     """The face model refined ``levels`` times (2: about PRNet's number of triangles), face only or whole head;
     cached."""
     from facedepth_kit.faces.subdivision import subdivision_matrix
 
-    with resources.files("facedepth_kit.faces").joinpath("face_model.npz").open("rb") as file:
-        asset = dict(np.load(file))
+    asset = read_asset("base", "deltas", "skin", "eyes", "names", "sliders", "millimetres")
     unit = float(asset["millimetres"])
     base = asset["base"].astype(np.float32) * np.float32(unit)
     # Most targets move a small part of the face, so a sparse product costs a tenth of a dense one.
@@ -297,12 +302,8 @@ def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
 
 
 @numba.njit(cache=True, nogil=True)
-def _place(vertices: FloatArray, triangles: npt.NDArray[np.int32], turn: FloatArray) -> FloatArray:
-    """Move the middle of the shown vertices' bounding box to the origin and rotate.
-
-    Vertices outside the outline stay in the array so that indices hold, but must not count as part of the face: they
-    are put on a vertex that does.
-    """
+def _middle(vertices: FloatArray, triangles: npt.NDArray[np.int32]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """The middle of the bounding box of the triangles' vertices, and which vertices those are."""
     shown = np.zeros(len(vertices), np.bool_)
     low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
     for t in range(triangles.shape[0]):
@@ -313,7 +314,17 @@ def _place(vertices: FloatArray, triangles: npt.NDArray[np.int32], turn: FloatAr
                 for axis in range(3):
                     low[axis] = min(low[axis], vertices[v, axis])
                     high[axis] = max(high[axis], vertices[v, axis])
-    centre = (low + high) / 2
+    return (low + high) / 2, shown
+
+
+@numba.njit(cache=True, nogil=True)
+def _place(vertices: FloatArray, triangles: npt.NDArray[np.int32], turn: FloatArray) -> FloatArray:
+    """Move the middle of the shown vertices' bounding box to the origin and rotate.
+
+    Vertices outside the outline stay in the array so that indices hold, but must not count as part of the face: they
+    are put on a vertex that does.
+    """
+    centre, shown = _middle(vertices, triangles)
     placed = np.empty_like(vertices)
     for v in range(len(vertices)):
         source = v if shown[v] else triangles[0, 0]
@@ -323,12 +334,11 @@ def _place(vertices: FloatArray, triangles: npt.NDArray[np.int32], turn: FloatAr
     return placed
 
 
-def face_mesh(parameters: FaceParameters) -> Mesh:
-    """The mesh of a face: float32 vertices in millimetres around the middle of the face, int32 triangles.
+def _turn(parameters: FaceParameters) -> FloatArray:
+    return rotation(parameters.yaw_deg, parameters.pitch_deg, parameters.roll_deg).astype(np.float32)
 
-    Vertices and their order are the same for every face; triangles outside the outline and eyeballs behind
-    closed lids are left out.
-    """
+
+def _coarse_mm(parameters: FaceParameters) -> FloatArray:
     model = load_model(extent=parameters.extent)
     unknown = [name for name in parameters.targets if name not in model.rows]
     if unknown:
@@ -339,15 +349,53 @@ def face_mesh(parameters: FaceParameters) -> Mesh:
         )
     weights = np.zeros(len(model.rows), np.float32)
     weights[[model.rows[name] for name in parameters.targets]] = list(parameters.targets.values())
-    coarse = model.base + (model.deltas @ weights).reshape(-1, 3)
-    fine = model.refine @ coarse
-    triangles = model.triangles
+    return model.base + (model.deltas @ weights).reshape(-1, 3)
+
+
+def shown_triangles(parameters: FaceParameters, extent: Extent) -> npt.NDArray[np.bool_]:
+    """Which triangles (T,) of the refined model are shown: not the eyeballs behind closed lids."""
     closed = [eye for eye, unit in ((1, "faceunits/eyeBlinkRight"), (2, "faceunits/eyeBlinkLeft"))
               if parameters.targets.get(unit, 0.0) > BLINK_WITHOUT_EYEBALL]  # fmt: skip
-    if closed:
-        triangles = triangles[~np.isin(model.eye, closed)]
-    clipped = Mesh(fine, triangles)
+    return np.isin(load_model(extent=extent).eye, closed, invert=True)
+
+
+def _unplaced(parameters: FaceParameters, coarse_mm: FloatArray) -> Mesh:
+    model, shown = load_model(extent=parameters.extent), shown_triangles(parameters, parameters.extent)
+    clipped = Mesh(model.refine @ coarse_mm, model.triangles if shown.all() else model.triangles[shown])
     if parameters.extent == "face":
         clipped = clip_mesh(clipped, outline_distance_mm(parameters))
-    turn = rotation(parameters.yaw_deg, parameters.pitch_deg, parameters.roll_deg).astype(np.float32)
-    return Mesh(_place(clipped.vertices_mm, clipped.triangles, turn), clipped.triangles)
+    return clipped
+
+
+def face_mesh(parameters: FaceParameters) -> Mesh:
+    """The mesh of a face: float32 vertices in millimetres around the middle of the face, int32 triangles.
+
+    Vertices and their order are the same for every face; triangles outside the outline and eyeballs behind
+    closed lids are left out.
+    """
+    clipped = _unplaced(parameters, _coarse_mm(parameters))
+    return Mesh(_place(clipped.vertices_mm, clipped.triangles, _turn(parameters)), clipped.triangles)
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where a face's other parts go, so that they lie in the space of its :func:`face_mesh`.
+
+    ``coarse_mm`` (V, 3) is the unrefined head with this identity and expression, ``centre_mm`` (3,) the point that
+    becomes the origin, ``turn`` (3, 3) the pose; all float32.
+    """
+
+    coarse_mm: FloatArray
+    centre_mm: FloatArray
+    turn: FloatArray
+
+    def place(self, points_mm: FloatArray) -> FloatArray:
+        """Points (n, 3) of the unposed head to the space of the face's mesh, float32."""
+        return ((points_mm - self.centre_mm) @ self.turn.T).astype(np.float32)
+
+
+def face_placement(parameters: FaceParameters) -> Placement:
+    """How :func:`face_mesh` places the same parameters, whatever their extent."""
+    coarse_mm = _coarse_mm(parameters)
+    clipped = _unplaced(parameters, coarse_mm)
+    return Placement(coarse_mm, _middle(clipped.vertices_mm, clipped.triangles)[0], _turn(parameters))
