@@ -426,6 +426,7 @@ COMMANDS = {
     "calibrate": Command("search degradation settings that meet Table IV", _add_calibrate, _calibrate),
     "train": Command("train a network on such pairs", _add_train, _train),
     "train-ddrnet": Command("train DDRNet-dn's stand-in on simulated people", ddrnet.add_arguments, ddrnet.run),
+    "bodies": Command("try DDRNet-dn on frames of people", ddrnet.add_bodies_arguments, ddrnet.run_bodies),
     "enhance": Command("enhance the faces in depth recordings of your own", _add_enhance, _enhance),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
     "punch": Command("errors at holes punched into recordings of your own", _add_punch, _punch),

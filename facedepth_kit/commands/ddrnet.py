@@ -1,4 +1,4 @@
-"""``facedepth train-ddrnet``: train DDRNet-dn's stand-in on simulated people."""
+"""``facedepth train-ddrnet`` trains DDRNet-dn's stand-in; ``facedepth bodies`` tries DDRNet-dn on frames of people."""
 
 from __future__ import annotations
 
@@ -38,4 +38,37 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{arguments.output}: {progress.steps} of {settings.steps} steps{loss}")
     if arguments.export:
         print(export_stand_in(arguments.output, settings, arguments.export, overwrite=arguments.overwrite))
+    return 0
+
+
+def add_bodies_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``facedepth bodies``."""
+    parser.add_argument("folder", type=Path, help="holds depth_map, high_quality_depth and mask (DDRNet's data set)")
+    parser.add_argument("--checkpoint", type=Path, metavar="PREFIX", help="DDRNet's own checkpoint (default: as found)")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="write the distances of every frame")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file")
+
+
+def run_bodies(arguments: argparse.Namespace) -> int:
+    """Distances to the fused frames before and after, frame by frame."""
+    import csv
+
+    from facedepth_kit.enhancers.ddrnet import load_denoiser
+    from facedepth_kit.evaluation.bodies import compare_folder
+    from facedepth_kit.paths import write_atomically
+
+    denoiser = load_denoiser(arguments.checkpoint)
+    weights = denoiser.source.name if denoiser.source else "stand-in"
+    rows = [{**row, "weights": weights} for row in compare_folder(arguments.folder, denoiser)]
+    if arguments.output:
+        with write_atomically(arguments.output, arguments.overwrite) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                writer.writerow(
+                    {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
+                )
+    for key in ("mae_mm", "rmse_mm", "median_mm", "inside_mae_mm"):
+        before, after = (sum(float(row[f"{key}_{word}"]) for row in rows) / len(rows) for word in ("before", "after"))
+        print(f"{key:<14} {before:7.3f} before, {after:7.3f} after (mean of {len(rows)} frames, {weights})")
     return 0

@@ -1,0 +1,93 @@
+"""Does a denoiser bring a camera's frames nearer to what many frames agree on? Pairs of noisy and fused depth, in mm.
+
+The folder layout is that of DDRNet's data set: ``depth_map``, ``high_quality_depth`` and ``mask`` hold files of the
+same names, 16-bit PNG in millimetres (0 = nothing) and 8-bit masks of the person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.cameras.images import read_frame, read_picture
+from facedepth_kit.depth import Mask
+from facedepth_kit.errors import KitError
+
+FloatArray = npt.NDArray[np.float32]
+EDGE_PX = 4  # what lies nearer to the mask's rim or to a hole is left out of the inside
+
+
+@dataclass(frozen=True)
+class BodyPair:
+    """One frame: ``noisy_mm`` and ``fused_mm`` float32 (h, w), NaN = nothing, and the person's ``mask``."""
+
+    name: str
+    noisy_mm: FloatArray
+    fused_mm: FloatArray
+    mask: Mask
+
+    @property
+    def compared(self) -> Mask:
+        """The pixels of the person that both know."""
+        return self.mask & np.isfinite(self.noisy_mm) & np.isfinite(self.fused_mm)
+
+
+def read_body_pairs(folder: str | Path) -> Iterator[BodyPair]:
+    """The pairs of a folder such as ``20170907/group1``, by name.
+
+    Raises :class:`KitError` where a part of the layout is missing or a file is no picture of the expected kind.
+    """
+    folder = Path(folder)
+    paths = sorted((folder / "depth_map").glob("*.png"))
+    if not paths:
+        raise KitError(f"{folder}: found no depth_map/*.png, expected depth_map, high_quality_depth and mask beside it")
+    for path in paths:
+        noisy, fused = (_millimetres(folder / part / path.name) for part in ("depth_map", "high_quality_depth"))
+        picture = np.atleast_3d(read_picture(folder / "mask" / path.name))[..., 0]
+        mask = np.asarray(picture != 0)
+        if not noisy.shape == fused.shape == mask.shape:
+            raise KitError(
+                f"{path}: found shapes {noisy.shape}, {fused.shape} and {mask.shape}, expected three of the same"
+            )
+        yield BodyPair(path.stem, noisy, fused, mask)
+
+
+def _millimetres(path: Path) -> FloatArray:
+    frame = read_frame(path)
+    return np.where(frame > 0, frame, np.nan).astype(np.float32)
+
+
+def distances(pair: BodyPair, denoised_mm: FloatArray) -> dict[str, float | int | str]:
+    """How far the frame and its denoised form are from the fused one, over :attr:`BodyPair.compared`, in millimetres.
+
+    Mean absolute error, root mean square and median, before and after; and the mean absolute error once more for the
+    inside, ``EDGE_PX`` away from every rim, where no displaced edge counts. Raises :class:`KitError` for a denoised
+    frame of another shape, or with holes where there were none.
+    """
+    if denoised_mm.shape != pair.noisy_mm.shape:
+        raise KitError(f"{pair.name}: found shape {denoised_mm.shape} after, {pair.noisy_mm.shape} before")
+    where = pair.compared
+    if not np.isfinite(denoised_mm[where]).all():
+        raise KitError(f"{pair.name}: found holes in the denoised frame where the camera had measured")
+    framed = np.pad(where, 1).astype(np.uint8)  # beyond the picture nothing is known either
+    inside = np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 5))[1:-1, 1:-1] > EDGE_PX
+    row: dict[str, float | int | str] = {"frame": pair.name, "pixels": int(where.sum())}
+    for word, depth in (("before", pair.noisy_mm), ("after", denoised_mm)):
+        error = np.abs(depth.astype(np.float64) - pair.fused_mm)
+        row[f"mae_mm_{word}"] = float(error[where].mean())
+        row[f"rmse_mm_{word}"] = float(np.sqrt(np.square(error[where]).mean()))
+        row[f"median_mm_{word}"] = float(np.median(error[where]))
+        row[f"inside_mae_mm_{word}"] = float(error[inside].mean()) if inside.any() else float("nan")
+    return row
+
+
+def compare_folder(
+    folder: str | Path, denoise: Callable[[FloatArray], FloatArray]
+) -> list[dict[str, float | int | str]]:
+    """:func:`distances` of every pair of a folder."""
+    return [distances(pair, denoise(pair.noisy_mm)) for pair in read_body_pairs(folder)]
