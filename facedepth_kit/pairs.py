@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -24,7 +24,7 @@ from facedepth_kit.degradation import DegradationSettings, HoleValues, degrade
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
 from facedepth_kit.errors import KitError
 from facedepth_kit.faces.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
-from facedepth_kit.rendering import fit_camera, render_depth_mm
+from facedepth_kit.rendering import Mesh, fit_camera, render_depth_mm
 from facedepth_kit.settings import from_dict, settings_hash, to_dict
 
 SHARD = 64
@@ -69,9 +69,18 @@ def render_ground_truth(
 ) -> tuple[DepthImage, DepthRange]:
     """The ground truth image of a face and its depth range (section III-A, with the parametric face in PRNet's
     place)."""
-    mesh = face_mesh(parameters)
+    return render_mesh(face_mesh(parameters), settings, rng, head=parameters.extent == "head")
+
+
+def render_mesh(
+    mesh: Mesh, settings: SynthesisSettings, rng: np.random.Generator, *, head: bool = False
+) -> tuple[DepthImage, DepthRange]:
+    """The ground truth image of any face's mesh and its depth range, by a camera drawn from the settings.
+
+    Raises :class:`KitError` for a mesh that reaches the camera or shows nothing.
+    """
     offset = rng.uniform(-settings.offset, settings.offset, 2)
-    fill = rng.uniform(*(settings.fill if parameters.extent == "face" else settings.head_fill))
+    fill = rng.uniform(*(settings.head_fill if head else settings.fill))
     camera = fit_camera(mesh, fill=fill, offset=(offset[0], offset[1]), distance_mm=settings.distance_mm)
     depth_mm = render_depth_mm(mesh, camera)
     depth_range = own_range(depth_mm)
@@ -85,7 +94,13 @@ def render_ground_truth(
 def make_pair(seed: int, index: int, settings: SynthesisSettings) -> Pair:
     """The pair number ``index`` of the store with this seed: the same at any time, on any worker."""
     rng = np.random.default_rng([seed, index])
-    ground_truth, depth_range = render_ground_truth(draw_face(rng, settings.faces), settings, rng)
+    return degrade_pair(*render_ground_truth(draw_face(rng, settings.faces), settings, rng), settings, rng)
+
+
+def degrade_pair(
+    ground_truth: DepthImage, depth_range: DepthRange, settings: SynthesisSettings, rng: np.random.Generator
+) -> Pair:
+    """A ground truth with its degraded images, one for each of the settings' hole values."""
     degraded = [
         degrade(ground_truth, depth_range=depth_range, settings=settings.degradation, rng=rng, hole_values=values)
         for values in settings.hole_values
@@ -93,7 +108,8 @@ def make_pair(seed: int, index: int, settings: SynthesisSettings) -> Pair:
     return Pair(ground_truth, np.stack(degraded), depth_range)
 
 
-def _shard_path(folder: Path, shard: int, what: str) -> Path:
+def shard_path(folder: Path, shard: int, what: str) -> Path:
+    """A shard's file of "ground_truth", "range" or "degraded"; the last one is there when the shard is whole."""
     return folder / f"shard_{shard:05d}_{what}.npy"
 
 
@@ -109,19 +125,38 @@ def _write_shard(folder: Path, shard: int, first: int, last: int, seed: int, set
     import cv2
 
     cv2.setNumThreads(1)
-    pairs = [make_pair(seed, index, settings) for index in range(first, last)]
-    _save(_shard_path(folder, shard, "ground_truth"), np.stack([p.ground_truth for p in pairs]))
+    write_shard(folder, shard, [make_pair(seed, index, settings) for index in range(first, last)])
+    return last - first
+
+
+def write_shard(folder: Path, shard: int, pairs: Sequence[Pair]) -> None:
+    """Write the arrays of a shard, at most ``SHARD`` pairs."""
+    _save(shard_path(folder, shard, "ground_truth"), np.stack([p.ground_truth for p in pairs]))
     _save(
-        _shard_path(folder, shard, "range"), np.asarray([(p.depth_range.near_mm, p.depth_range.span_mm) for p in pairs])
+        shard_path(folder, shard, "range"), np.asarray([(p.depth_range.near_mm, p.depth_range.span_mm) for p in pairs])
     )
     # Last, because its presence marks the shard as whole.
-    _save(_shard_path(folder, shard, "degraded"), np.stack([p.degraded for p in pairs]))
-    return last - first
+    _save(shard_path(folder, shard, "degraded"), np.stack([p.degraded for p in pairs]))
 
 
 def _prepare(folder: Path, count: int, seed: int, settings: SynthesisSettings, overwrite: bool) -> None:
     """Create ``store.json``, or check that an existing one describes the same pairs; it may grow, never change."""
-    description = {
+    description = describe(count, seed, settings)
+    known = prepare_folder(folder, description, overwrite)
+    if known is not None:
+        if count < known["count"]:
+            raise KitError(
+                f"{folder / 'store.json'}: found {known['count']} pairs, expected at most {count}; "
+                "choose another folder or --overwrite"
+            )
+        if count > known["count"] and known["count"] % SHARD:
+            shard_path(folder, known["count"] // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
+    write_description(folder, description)
+
+
+def describe(count: int, seed: int, settings: SynthesisSettings) -> dict[str, Any]:
+    """What ``store.json`` holds of a store of parametric faces; others add ``faces`` and ``origin``."""
+    return {
         "format": FORMAT,
         "count": count,
         "seed": seed,
@@ -129,6 +164,13 @@ def _prepare(folder: Path, count: int, seed: int, settings: SynthesisSettings, o
         "settings": to_dict(settings),
         "simulated": True,
     }
+
+
+def prepare_folder(folder: Path, description: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """Make a store's folder ready; returns the description of a store that is there and can be gone on with.
+
+    Raises :class:`KitError` for a file, for a folder with other files, and for a store of other pairs.
+    """
     path = folder / "store.json"
     if folder.exists() and not folder.is_dir():
         raise KitError(f"{folder}: found a file, expected a folder for the pair store")
@@ -138,20 +180,21 @@ def _prepare(folder: Path, count: int, seed: int, settings: SynthesisSettings, o
         path.unlink()
     if path.exists():
         known = _read_description(folder)
-        for name in ("format", "seed", "shard", "settings"):
-            if known[name] != description[name]:
+        for name in ("format", "seed", "shard", "settings", "faces"):
+            if known.get(name) != description.get(name):
                 raise KitError(
                     f"{path}: found another {name}, expected the same to resume; choose another folder or --overwrite"
                 )
-        if count < known["count"]:
-            raise KitError(
-                f"{path}: found {known['count']} pairs, expected at most {count}; choose another folder or --overwrite"
-            )
-        if count > known["count"] and known["count"] % SHARD:
-            _shard_path(folder, known["count"] // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
-    elif folder.exists() and any(folder.iterdir()):
+        return known
+    if folder.exists() and any(folder.iterdir()):
         raise KitError(f"{folder}: found other files, expected an empty folder or a pair store")
     folder.mkdir(parents=True, exist_ok=True)
+    return None
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write ``store.json``, whole or not at all."""
+    path = folder / "store.json"
     temporary = path.with_suffix(".partial")
     temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, path)
@@ -181,7 +224,7 @@ def synthesize(
     jobs = [
         (shard, first, min(first + SHARD, count))
         for shard, first in enumerate(range(0, count, SHARD))
-        if not _shard_path(folder, shard, "degraded").exists()
+        if not shard_path(folder, shard, "degraded").exists()
     ]
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     for _ in _progress(_run(folder, jobs, seed, settings, workers), jobs, progress):
@@ -239,17 +282,19 @@ class PairStore:
         self.count: int = description["count"]
         self.seed: int = description["seed"]
         self.settings = from_dict(SynthesisSettings, description["settings"])
+        self._origin = str(description.get("origin", ""))
 
     def __len__(self) -> int:
         return self.count
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the content would: settings, seed and count."""
-        return f"{settings_hash(self.settings)}-{self.seed}-{self.count}"
+        """Changes whenever the content would: settings, seed and count, and the photos, if it comes from photos."""
+        origin = f"-{self._origin}" if self._origin else ""
+        return f"{settings_hash(self.settings)}-{self.seed}-{self.count}{origin}"
 
     def _shard(self, shard: int, what: str) -> npt.NDArray[Any]:
-        path = _shard_path(self.folder, shard, what)
+        path = shard_path(self.folder, shard, what)
         expected = min(SHARD, self.count - shard * SHARD)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
