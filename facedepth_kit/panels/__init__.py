@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from facedepth_kit.panels.compare import EnhancerPanel, enhancer_panel
 from facedepth_kit.panels.degradation import DegradationPanel, degradation_panel
 from facedepth_kit.panels.faces import EXPRESSIONS, FaceChoice
+from facedepth_kit.panels.pad import PadPanel, pad_panel
+from facedepth_kit.panels.specimens import Specimen, from_file, from_recordings, synthetic
 
-__all__ = ["EXPRESSIONS", "DegradationPanel", "FaceChoice", "degradation_panel"]
+__all__ = [
+    "EXPRESSIONS",
+    "DegradationPanel",
+    "EnhancerPanel",
+    "FaceChoice",
+    "PadPanel",
+    "Specimen",
+    "degradation_panel",
+    "enhancer_panel",
+    "from_file",
+    "from_recordings",
+    "pad_panel",
+    "synthetic",
+]

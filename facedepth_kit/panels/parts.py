@@ -135,23 +135,19 @@ def titled(title: str, *children: Any, width_px: int = 256) -> Any:
     return widgets.VBox([head, *children], layout=layout)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A small HTML table: the first column names the row, the others hold numbers."""
-    cell = 'style="padding: 1px 10px 1px 0; text-align: {side}; white-space: nowrap"'
-    head = "".join(
-        f"<th {cell.format(side='left' if i == 0 else 'right')}>{html.escape(column)}</th>"
-        for i, column in enumerate(columns)
-    )
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool = False) -> str:
+    """A small HTML table: the first column names the row, the others hold numbers; or texts that wrap (``prose``)."""
+    side, space = ("left", "normal") if prose else ("right", "nowrap")
+
+    def cell(tag: str, text: str, place: int) -> str:
+        style = f"padding: 1px 14px 1px 0; vertical-align: top; text-align: {'left' if place == 0 else side}"
+        return f'<{tag} style="{style}; white-space: {space}">{html.escape(text)}</{tag}>'
+
+    lines = [("th", columns), *(("td", row) for row in rows)]
     body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td {cell.format(side='left' if i == 0 else 'right')}>{html.escape(text)}</td>"
-            for i, text in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
+        "<tr>" + "".join(cell(tag, text, place) for place, text in enumerate(line)) + "</tr>" for tag, line in lines
     )
-    return f'<table style="line-height: 1.5; font-size: 14px; margin-top: 6px"><tr>{head}</tr>{body}</table>'
+    return f'<table style="line-height: 1.5; font-size: 14px; margin-top: 6px">{body}</table>'
 
 
 def able_enhancers() -> list[str]:

@@ -24,7 +24,7 @@ from facedepth_kit.faces.parametric import rotation
 from facedepth_kit.rendering import Camera, Mesh, rasterize
 
 ERROR_LIMIT = 0.1  # share of the image's span from which an error map is at its brightest
-CHANGE_LIMIT_MM = 15.0  # change of depth from which a difference picture is at its strongest
+CHANGE_LIMIT_MM = 8.0  # change of depth from which a difference picture is at its strongest
 JUMP_MM = 15.0  # a step in depth between neighbouring pixels that is no surface
 VIEW_MM = 700.0  # from where a turned relief is looked at
 BEHIND = (246, 247, 249)
@@ -201,14 +201,15 @@ def with_landmarks(
     marks: Sequence[tuple[Mask, tuple[int, int, int]]],
     *,
     scale: int = 2,
+    enlarge: bool = True,
     numbers: bool = False,
 ) -> Picture:
-    """A picture enlarged ``scale`` times with a dot for each of the points (n, 2); later ``marks`` (mask, colour) win.
+    """A picture with a dot for each point (n, 2) that bears one of the ``marks`` (mask, colour); later ones win.
 
-    A point's mask entries say which of the marks it bears; one that bears none is not drawn. ``numbers`` writes each
-    point's number, from 1, beside it.
+    The picture is enlarged ``scale`` times first, or comes enlarged. ``numbers`` writes each point's number, from 1,
+    beside it.
     """
-    large = np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1)
+    large = np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1) if enlarge else picture.copy()
     for mask, colour in marks:
         for place in np.flatnonzero(mask & np.isfinite(points).all(axis=1)):
             # In pixels of the enlarged picture, with three more bits for places between them.
