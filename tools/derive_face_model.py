@@ -44,23 +44,24 @@ OCCLUSION_RAYS, OCCLUSION_MM = 160, 60.0  # a surface farther away than this dar
 
 # Where Dlib's 68 points lie on the neutral head, seen from the front: x (mm, the subject's right is negative, as in the
 # image) and y of the right half and the middle; the left half is their mirror image. Read off a rendering: lids and
-# lips on their visible edges, 27 at the height of the upper lids, 30 the nose tip, 33 below the septum, brows on the
-# upper third of the ridge.
+# lips on their visible edges, 27 at the height of the upper lids, 33 below the septum, brows on the upper third of the
+# ridge. How far along those edges a point lies (and how high the jaw's line starts) follows iBUG's annotators, as their
+# mean shape shows it.
 RIGHT_LANDMARKS = {
-    17: (-57.0, 739.0), 18: (-49.0, 746.5), 19: (-38.0, 749.0), 20: (-26.0, 747.0), 21: (-14.0, 742.5),
-    31: (-14.0, 685.8), 32: (-7.0, 683.6),
-    36: (-44.2, 728.3), 37: (-37.8, 732.4), 38: (-28.5, 732.6), 39: (-18.5, 727.6),
-    40: (-28.0, 724.9), 41: (-37.0, 724.9),
-    48: (-25.4, 661.0), 49: (-17.5, 667.8), 50: (-7.5, 671.2), 59: (-17.0, 652.9), 58: (-9.0, 649.8),
-    60: (-22.5, 661.5), 61: (-9.0, 662.4), 67: (-9.0, 660.4),
+    17: (-57.0, 741.5), 18: (-47.5, 748.0), 19: (-34.5, 749.0), 20: (-23.0, 747.0), 21: (-11.5, 742.0),
+    31: (-13.0, 684.8), 32: (-6.5, 682.4),
+    36: (-43.5, 728.3), 37: (-36.0, 732.6), 38: (-26.0, 731.6), 39: (-18.5, 727.0), 40: (-27.0, 724.7),
+    41: (-36.0, 724.7),
+    48: (-25.2, 660.6), 49: (-16.7, 668.4), 50: (-6.5, 671.2), 59: (-15.0, 652.0), 58: (-6.0, 649.3),
+    60: (-21.5, 661.4), 61: (-6.0, 662.4), 67: (-6.0, 660.4),
 }  # fmt: skip
-MIDDLE_LANDMARKS = {27: 731.0, 28: 718.0, 29: 705.0, 30: 692.5, 33: 680.5, 51: 669.2, 57: 648.8, 62: 662.0, 66: 660.2}
+MIDDLE_LANDMARKS = {27: 731.5, 28: 719.5, 29: 707.5, 30: 695.0, 33: 680.5, 51: 669.2, 57: 648.8, 62: 662.0, 66: 660.2}
 MIRRORED = {
     17: 26, 18: 25, 19: 24, 20: 23, 21: 22, 31: 35, 32: 34, 36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46,
     48: 54, 49: 53, 50: 52, 59: 55, 58: 56, 60: 64, 61: 63, 67: 65,
 }  # fmt: skip
 CONTOUR_PIVOT_MM = (0.0, 700.0)  # the jaw's seventeen points lie on rays from here, in the frontal plane
-CONTOUR_TOP_MM = 727.0  # the first and the last point: the height of the eyes
+CONTOUR_TOP_MM = 738.0  # the first and the last point: between eyes and brows
 CONTOUR_VERTICES = 32  # candidates a ray: the outermost one in the image is the point
 CONTOUR_EAR_Z_MM, FRONT_Z_MM = 60.0, 75.0
 JAW_LINE_MM, JAW_LINE_Z_MM, JAW_LINE_SLOPE = 608.0, 140.0, 0.45  # below it the throat begins: y and z, and its rise
