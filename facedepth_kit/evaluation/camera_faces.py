@@ -25,7 +25,7 @@ from facedepth_kit.evaluation.landmarks import landmark_holes
 from facedepth_kit.evaluation.masks import FaceImage, LeftOut
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.evaluation.relief import face_relief
-from facedepth_kit.evaluation.surface import hole_share, roughness
+from facedepth_kit.evaluation.surface import MEASURED, hole_share, roughness
 from facedepth_kit.paths import write_atomically
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Enhance = Callable[[DepthImage], DepthImage]
 Prepare = Callable[[Iterable[Recording], list[LeftOut]], Iterator[FaceImage]]
 
 INDEX = "index.json"
-ARRAYS = ("depth", "mask", "landmarks", "marks", "picture")
+ARRAYS = ("depth", "mask", "landmarks", "marks", "outline", "picture")
 
 
 class FaceStore:
@@ -116,7 +116,8 @@ def keep_faces(folder: str | Path, recordings: Recordings, prepare: Prepare, *, 
 class Measures:
     """All measures of one enhancer on one image; NaN where a measure does not apply.
 
-    ``roughness``, ``holes`` and ``falsification`` over the mask (0..1, not times 100), ``mark_holes`` and
+    ``roughness``, ``holes`` and ``falsification`` over the mask (0..1, not times 100); ``noise``: the same kernel on
+    measured pixels alone, without holes and the mask's border; ``mark_holes`` and
     ``landmark_holes`` as shares of the data set's marks and of Dlib's 68, ``pad_error`` of the geometric PAD, and
     ``nose_mm`` of the relief check.
     """
@@ -129,6 +130,7 @@ class Measures:
     enhancer: str
     roughness: float
     holes: float
+    noise: float
     falsification: float
     mark_holes: float
     landmark_holes: float
@@ -153,6 +155,7 @@ def measure_image(camera: str, image: FaceImage, enhancer: str, enhanced: DepthI
         enhancer=enhancer,
         roughness=nan if mask is None else float(roughness(enhanced, mask=mask)),
         holes=nan if mask is None else float(hole_share(enhanced, mask=mask)),
+        noise=nan if mask is None else float(roughness(enhanced, mask=mask, settings=MEASURED)),
         falsification=nan if mask is None else float(falsification(enhanced, image.depth, mask=mask)),
         mark_holes=nan if known is None or not len(known) else float(landmark_holes(enhanced, known).mean()),
         landmark_holes=nan if landmarks is None else float(landmark_holes(enhanced, landmarks).mean()),

@@ -48,8 +48,8 @@ class FaceImage:
 
     ``depth`` is uint16 (256, 256) with hole 65535 and spans ``depth_range``; ``picture`` the aligned colour or infrared
     image (256, 256[, 3]) uint8 or None; ``mask`` bool (256, 256), None for profiles; ``landmarks`` (68, 2) found in
-    this very picture and ``marks`` (n, 2) the data set's own points, pixels, None where there are none. ``step`` is how
-    many camera pixels a pixel is wide.
+    this very picture and ``marks`` (n, 2) the data set's own points, pixels, None where there are none; ``outline``
+    (m, 2) a polygon on the face with its forehead, to show it by. ``step`` is how many camera pixels a pixel is wide.
     """
 
     name: str
@@ -58,6 +58,7 @@ class FaceImage:
     mask: Mask | None = None
     landmarks: Points | None = None
     marks: Points | None = None
+    outline: Points | None = None
     picture: npt.NDArray[np.uint8] | None = None
     person: str = ""
     session: str = ""
@@ -158,6 +159,7 @@ def _in_frame(frame: Recording, neutral: Face) -> FaceImage:
         mask=None if frame.variant in PROFILES else face_mask(neutral.landmarks),
         landmarks=landmarks,
         marks=frame.marks,
+        outline=None if frame.variant in PROFILES else neutral.outline,
         picture=_as_bytes(frame.picture),
         **_names(frame),
     )
@@ -174,6 +176,7 @@ def _in_square(frame: Recording, face: Face) -> FaceImage:
         mask=face_mask(landmarks),
         landmarks=landmarks,
         marks=None if frame.marks is None else into_square(frame.marks, (left, top, side)),
+        outline=into_square(face.outline, (left, top, side)),
         picture=_cut_picture(_as_bytes(frame.picture), (left, top, side)),
         step=side / SIZE,
         **_names(frame),

@@ -66,6 +66,7 @@ def test_measures_of_one_image_by_hand() -> None:
     image = face("a")
     before = measure_image("kinectfacedb", image, "None", image.depth)
     assert before.holes == 2 / 100
+    assert before.noise == pytest.approx(0.0, abs=0.002)  # a ramp has none; next to holes its neighbours are lopsided
     assert before.falsification == 0
     assert before.mark_holes == 1 / 2  # of the two that are known
     assert before.landmark_holes == 1 / 68

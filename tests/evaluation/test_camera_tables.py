@@ -25,7 +25,7 @@ from facedepth_kit.evaluation.camera_tables import (
 )
 
 NAN = math.nan
-EMPTY = Measures("kinectfacedb", "", "0001", "s1", "Neutral", "None", NAN, NAN, NAN, NAN, NAN, NAN, NAN)
+EMPTY = Measures("kinectfacedb", "", "0001", "s1", "Neutral", "None", *[NAN] * 8)
 
 
 def kinect(name: str, enhancer: str = "None", **values: float | str) -> Measures:
