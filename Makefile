@@ -2,6 +2,8 @@
 #
 #   make figures                  every notebook, every table and figure (PROFILE=smoke|laptop|paper)
 #   make test                     ruff, mypy and the tests
+#   make test-browser             the panels in a real JupyterLab and Chromium (part of make test where Chromium is)
+#   make stress                   the panel notebooks headless, 100 runs with a time limit each (RUNS=100)
 #   make lab                      JupyterLab on the notebooks
 #   make bench                    the benchmarks
 #   make doctor                   what is installed, found and missing
@@ -13,11 +15,12 @@
 PROFILE ?= laptop
 PYTHON ?=
 ARGS ?=
+RUNS ?= 100
 # Relative, so that a clone may lie under any path, blanks included.
 VENV_PYTHON := .venv/bin/python
 READY := .venv/ready
 
-.PHONY: help setup figures test lint lab bench doctor notebooks check-notebooks lock clean distclean
+.PHONY: help setup figures test test-browser stress lint lab bench doctor notebooks check-notebooks lock clean distclean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,8 +35,14 @@ lint: $(READY)
 	@$(VENV_PYTHON) -m ruff check
 	@$(VENV_PYTHON) -m mypy
 
+test-browser: $(READY)
+	@FACEDEPTH_BROWSER=required $(VENV_PYTHON) -m pytest tests/browser $(ARGS)
+
+stress: $(READY)
+	@$(VENV_PYTHON) tools/stress.py --runs "$(RUNS)" $(ARGS)
+
 lab: $(READY)
-	@$(VENV_PYTHON) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+	@$(VENV_PYTHON) tools/lab.py $(ARGS)
 
 bench: $(READY)
 	@$(VENV_PYTHON) -m pytest tests/benchmarks -o python_files='bench_*.py' -s $(ARGS)

@@ -9,13 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from facedepth_kit.degradation import DegradationSettings, degrade
-from facedepth_kit.depth import HOLE
+from facedepth_kit.degradation import (
+    DegradationSettings,
+    HoleValues,
+    add_noise,
+    blur_depth,
+    blurred_hole_values,
+    detect_outline,
+    outline_holes,
+    punch_holes,
+    random_holes,
+    randomize_hole_values,
+)
+from facedepth_kit.depth import HOLE, DepthImage, DepthRange
 from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.pairs import SynthesisSettings
 from facedepth_kit.panels import parts, pictures
 from facedepth_kit.panels.faces import EXPRESSIONS, FaceChoice
+from facedepth_kit.paths import repository_root
 from facedepth_kit.settings import load_yaml, save_yaml
 
 
@@ -67,6 +79,7 @@ HOLE_VALUES = (
     ("random values", "random"),
     ("blurred background", "blurred"),
 )
+MANY = 250  # holes drawn at least, of which the first are used: the ends of the sliders
 ERROR_CAPTION = (
     "Error at each pixel of the face: black is none, brightest from "
     f"{pictures.ERROR_LIMIT:.0%} of the depth range on. Above degraded, below enhanced."
@@ -185,7 +198,7 @@ class DegradationPanel(parts.Panel):
             self.say(str(error), wrong=True)
             return
         self.preset_file.value = path
-        self.say(f"saved {path}: facedepth synthesize --settings reads it")
+        self.say(f"saved {_short(path)}")
 
     def _load_clicked(self, _: Any) -> None:
         path = self.preset_file.value
@@ -231,12 +244,9 @@ class DegradationPanel(parts.Panel):
         ground_truth, depth_range = self._rendered[1]
         face = ground_truth != HOLE
 
-        def drawn(hole_values: Any) -> Any:
-            rng = np.random.default_rng(self.seed.value)
-            return degrade(ground_truth, depth_range=depth_range, settings=settings, rng=rng, hole_values=hole_values)
-
-        with_holes = drawn("keep")
-        degraded = with_holes if self.hole_values.value == "keep" else drawn(self.hole_values.value)
+        with_holes, degraded = degraded_steadily(
+            ground_truth, depth_range, settings, seed=self.seed.value, hole_values=self.hole_values.value
+        )
         enhanced = enhancers.get(self.enhancer.value).enhance(degraded)
         shown = [np.where(face, image, HOLE) if self.face_only.value else image for image in (degraded, enhanced)]
         self.images["degraded"].value = pictures.views(shown[0], depth_range)
@@ -256,9 +266,8 @@ class DegradationPanel(parts.Panel):
     def _laid_out(self) -> Any:
         import ipywidgets as widgets
 
-        rows: list[Any] = [
-            parts.note(f"In brackets: {'calibrated' if self.start == DegradationSettings() else 'where it started'}.")
-        ]
+        start = "the calibrated value" if self.start == DegradationSettings() else "the value at the start"
+        rows: list[Any] = [parts.note(f"In brackets: {start}.")]
         for stage in STAGES:
             rows.append(widgets.HBox([parts.heading(stage.title), self.resets[stage.title]]))
             if stage is STAGES[-1]:
@@ -299,6 +308,14 @@ class DegradationPanel(parts.Panel):
         return another
 
 
+def _short(path: Path) -> str:
+    """A path as a reader in the repository would type it."""
+    try:
+        return path.resolve().relative_to(repository_root().resolve()).as_posix()
+    except (ValueError, KitError):
+        return str(path)
+
+
 def degradation_panel(
     *,
     settings: DegradationSettings | None = None,
@@ -318,6 +335,48 @@ def degradation_panel(
         raise KitError(f"enhancer: found {enhancer!r}, expected one of {', '.join(parts.able_enhancers())}")
     folder = Path(presets) if presets is not None else None
     return DegradationPanel(settings or DegradationSettings(), face or FaceChoice(), seed, enhancer, folder)
+
+
+def degraded_steadily(
+    ground_truth: DepthImage,
+    depth_range: DepthRange,
+    settings: DegradationSettings,
+    *,
+    seed: int,
+    hole_values: HoleValues = "keep",
+) -> tuple[DepthImage, DepthImage]:
+    """Degrade as :func:`facedepth_kit.degradation.degrade` does, so that a small change of a setting changes little.
+
+    There, every stage draws from one stream, and one hole more reshuffles all the rest, the blur included. Here each
+    draw has a stream of its own, and more holes are the same holes and some more; any one image is as likely as there.
+    Returns the image with holes left as holes and, uint16 like ``ground_truth``, as ``hole_values`` says.
+    """
+
+    def stream(stage: int) -> np.random.Generator:
+        return np.random.default_rng([seed, stage])
+
+    def count(stage: int, ends: tuple[int, int]) -> int:
+        return ends[0] + int(stream(stage).random() * (ends[1] - ends[0] + 1))
+
+    at_outline, anywhere = count(0, settings.outline_holes), count(2, settings.random_holes)
+    many = replace(
+        settings,
+        outline_holes=(max(at_outline, MANY),) * 2,
+        random_holes=(max(anywhere, MANY),) * 2,
+    )
+    outline = detect_outline(ground_truth)
+    triangles = [
+        outline_holes(outline, many, stream(1))[:at_outline],
+        random_holes(many, stream(3), ground_truth.shape[-1])[:anywhere],
+    ]
+    degraded = punch_holes(ground_truth, np.concatenate(triangles))
+    degraded = add_noise(degraded, depth_range, settings.noise_mm, stream(4))
+    degraded = blur_depth(degraded, count(5, settings.blur_px))
+    if hole_values == "random":
+        return degraded, randomize_hole_values(degraded, stream(6))
+    if hole_values == "blurred":
+        return degraded, blurred_hole_values(degraded, settings, stream(6))
+    return degraded, degraded
 
 
 _STYLE = {"description_width": "84px"}
@@ -351,7 +410,7 @@ def _row(control: Control, slider: Any, start: DegradationSettings) -> Any:
 
     value = getattr(start, control.setting)
     text = "–".join(f"{end:g}" for end in value) if isinstance(value, tuple) else f"{value:g}"
-    source = parts.note(f'<span style="white-space: nowrap">({text})</span>', margin="0 0 0 2px")
+    source = parts.note(f'<span style="white-space: nowrap">({text})</span>', margin="6px 0 0 2px")
     return widgets.HBox([slider, source])
 
 

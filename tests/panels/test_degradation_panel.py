@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,12 +14,12 @@ import pytest
 
 from facedepth_kit.cli import main
 from facedepth_kit.degradation import DegradationSettings, degrade
-from facedepth_kit.depth import HOLE, Picture
+from facedepth_kit.depth import HOLE, DepthImage, Picture
 from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.pairs import PairStore, SynthesisSettings
 from facedepth_kit.panels import DegradationPanel, FaceChoice, degradation_panel
-from facedepth_kit.panels.degradation import STAGES
+from facedepth_kit.panels.degradation import STAGES, degraded_steadily
 from facedepth_kit.settings import load_yaml
 
 
@@ -49,9 +50,7 @@ def test_every_setting_has_a_slider_with_its_unit_at_the_calibrated_value() -> N
 def test_pictures_are_of_the_face_the_degradation_and_the_repair_that_the_widgets_name() -> None:
     panel = degradation_panel(seed=5, enhancer="None", face=FaceChoice(identity=3, expression="smile", yaw_deg=12.0))
     ground_truth, depth_range = FaceChoice(identity=3, expression="smile", yaw_deg=12.0).render()
-    expected = degrade(
-        ground_truth, depth_range=depth_range, settings=DegradationSettings(), rng=np.random.default_rng(5)
-    )
+    expected, _ = degraded_steadily(ground_truth, depth_range, DegradationSettings(), seed=5)
     face = ground_truth != HOLE
     holes, error = float(np.mean(expected[face] == HOLE)), float(face_rmse(expected, ground_truth))
     assert numbers(panel) == pytest.approx([100 * holes, error, 100 * holes, error], abs=0.051)
@@ -78,6 +77,45 @@ def test_each_slider_moves_the_degraded_picture_and_its_reset_brings_it_back(set
     if setting.startswith("background"):
         panel.hole_values.value = "blurred"
     assert shown(panel) == before
+
+
+def test_a_setting_moves_its_own_stage_only() -> None:
+    ground_truth, depth_range = FaceChoice(1).render()
+    face = ground_truth != HOLE
+
+    def image(**changes: Any) -> DepthImage:
+        settings = replace(DegradationSettings(), **changes)
+        return degraded_steadily(ground_truth, depth_range, settings, seed=3)[0]
+
+    before = image(random_holes=(50, 50))
+    more = image(random_holes=(60, 60))
+    fewer = image(outline_holes=(10, 10))
+    still = (before != HOLE) & (more != HOLE)
+    assert ((before == HOLE) <= (more == HOLE)).all()
+    assert 0 < np.mean(more[face] == HOLE) - np.mean(before[face] == HOLE) < 0.1
+    # Away from the new holes nothing moved, noise and blur included.
+    assert np.mean(before[still] == more[still]) > 0.8
+    assert ((fewer == HOLE) <= (image() == HOLE)).all()
+    noisy, quiet = image(noise_mm=20.0, blur_px=(1, 1)), image(noise_mm=10.0, blur_px=(1, 1))
+    assert np.array_equal(noisy == HOLE, quiet == HOLE)
+    offs = [(one.astype(float) - ground_truth)[face & (one != HOLE)] for one in (noisy, quiet)]
+    inside = (ground_truth[face & (noisy != HOLE)] > 20_000) & (ground_truth[face & (noisy != HOLE)] < 45_000)
+    assert offs[0][inside] == pytest.approx(2 * offs[1][inside], abs=3)
+
+
+def test_steady_degradation_is_as_strong_as_the_one_that_training_uses() -> None:
+    ground_truth, depth_range = FaceChoice(2).render()
+    settings = DegradationSettings()
+    steady = [degraded_steadily(ground_truth, depth_range, settings, seed=seed)[0] for seed in range(60)]
+    real = [
+        degrade(ground_truth, depth_range=depth_range, settings=settings, rng=np.random.default_rng(seed))
+        for seed in range(60)
+    ]
+    face = ground_truth != HOLE
+    for measure in (lambda image: np.mean(image[face] == HOLE), lambda image: face_rmse(image, ground_truth)):
+        ours, theirs = (np.array([measure(image) for image in images]) for images in (steady, real))
+        assert ours.mean() == pytest.approx(theirs.mean(), rel=0.04)
+        assert ours.std() == pytest.approx(theirs.std(), rel=0.45)
 
 
 def test_reset_all_restores_every_setting_and_keeps_face_and_enhancer() -> None:
