@@ -150,7 +150,7 @@ def _check_present(root: Path, prefix: Path) -> None:
             raise KitError(
                 f"{path}: missing, expected PRNet's checkpoint: fetch {names} by the links in the README of "
                 f"{REPOSITORY} into {root / NET_FOLDER}, and face_ind.txt and uv_kpt_ind.txt from its {UV_FOLDER} "
-                f"into {root / UV_FOLDER} ({TERMS})"
+                f"into {root / UV_FOLDER} ({TERMS}); mediapipe's face mesh does without"
             )
 
 
