@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facedepth_kit import __version__
-from facedepth_kit.commands import ddrnet
+from facedepth_kit.commands import ddrnet, evaluate_recordings, photos
 from facedepth_kit.errors import KitError
 
 BAD_INPUT = 2
@@ -27,7 +27,7 @@ class _Help(argparse.HelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
-        self._action_max_length = 14
+        self._action_max_length = 23
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,10 +92,18 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _add_synthesize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--count", type=_count, required=True, metavar="N", help="how many pairs the store shall hold")
+    parser.add_argument(
+        "--count", type=_count, metavar="N", help="how many pairs the store shall hold (photos: at most)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the pair store")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same pairs (default: 0)")
-    parser.add_argument("--faces", choices=["parametric"], default="parametric", help="where the 3D faces come from")
+    parser.add_argument(
+        "--faces",
+        nargs="+",
+        default=["parametric"],
+        metavar="WHICH",
+        help="where the 3D faces come from: parametric (default), or photos DIR",
+    )
     parser.add_argument("--settings", type=Path, metavar="YAML", help="settings of faces, degradation and images")
     parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: one a core)")
     parser.add_argument(
@@ -104,6 +112,7 @@ def _add_synthesize(parser: argparse.ArgumentParser) -> None:
         help="what stands in holes: 65535, noise, blurred noise, or one image of each (default: the settings', keep)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a store with other settings")
+    photos.add_synthesize_arguments(parser)
 
 
 def _synthesize(arguments: argparse.Namespace) -> int:
@@ -116,6 +125,13 @@ def _synthesize(arguments: argparse.Namespace) -> int:
     if arguments.hole_values:
         settings = replace(
             settings, hole_values=MIXED if arguments.hole_values == "mixed" else (arguments.hole_values,)
+        )
+    folder = photos.photo_folder(arguments.faces)
+    if folder is not None:
+        return photos.synthesize(arguments, folder, settings)
+    if arguments.count is None:
+        raise KitError(
+            "--count: found none, expected how many pairs of parametric faces (see facedepth synthesize --help)"
         )
     store = synthesize(
         arguments.output,
@@ -423,6 +439,10 @@ COMMANDS = {
     "doctor": Command("what is installed and found, and what is missing", _no_arguments, _doctor),
     "enhancers": Command("the enhancers by name", _no_arguments, _enhancers),
     "synthesize": Command("write pairs of ground truth and degraded depth images", _add_synthesize, _synthesize),
+    "screen": Command(
+        "sort out copies, large photos and deformed faces (Table I)", photos.add_screen_arguments, photos.screen
+    ),
+    "mesh": Command("the 3D faces of photos as PLY or OBJ", photos.add_mesh_arguments, photos.mesh),
     "calibrate": Command("search degradation settings that meet Table IV", _add_calibrate, _calibrate),
     "train": Command("train a network on such pairs", _add_train, _train),
     "train-ddrnet": Command("train DDRNet-dn's stand-in on simulated people", ddrnet.add_arguments, ddrnet.run),
@@ -430,6 +450,9 @@ COMMANDS = {
     "enhance": Command("enhance the faces in depth recordings of your own", _add_enhance, _enhance),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
     "punch": Command("errors at holes punched into recordings of your own", _add_punch, _punch),
+    "evaluate-recordings": Command(
+        "the tables' measures on recordings of your own", evaluate_recordings.add_arguments, evaluate_recordings.run
+    ),
     "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
     "notebooks": Command("make the stored notebooks from their sources", _add_notebooks, _notebooks),
 }
