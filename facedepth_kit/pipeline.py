@@ -96,6 +96,14 @@ NOTEBOOKS = (
     ),
     Notebook("08_your_recordings", outputs=(*_table("recordings"), "recordings.png"), weights=True, own_data=True),
     Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
+    Notebook(
+        "16_ddrnet",
+        outputs=(
+            *_table("ddrnet_bodies", "ddrnet_faces"),
+            *("ddrnet_network.png", "ddrnet_scenes.png", "ddrnet_faces.png"),
+        ),
+        weights=True,
+    ),
 )
 
 

@@ -324,6 +324,49 @@ def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
     return figure
 
 
+def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, str], title: str) -> Figure:
+    """DDRNet-dn drawn from its built layers, halvings below each other.
+
+    ``layers``: in order, each with ``name``, ``kind`` (class name), ``size`` (output height), ``channels`` and
+    ``kernel``. ``skips`` maps the name of a layer to that of the one that its output is handed across from.
+    """
+    from matplotlib.patches import Rectangle
+
+    figure = _figure(11.0, 4.0)
+    axes = _canvas(figure)
+    colours = {
+        "InputLayer": ("#ffffff", "depth in and out, -1 to 1"),
+        "Conv2D": ("#7fb0dc", "convolution 3x3 (narrower: halves)"),
+        "Conv2DTranspose": ("#8ecf9a", "transposed convolution 3x3, doubles"),
+        "Concatenate": ("#d9c27a", "concatenation"),
+        "Add": ("#d7b6e0", "sum"),
+    }
+    levels = sorted({int(layer["size"]) for layer in layers}, reverse=True)
+    step = 10.0 / len(layers)
+    places: dict[str, tuple[float, float, float]] = {}
+    for index, layer in enumerate(layers):
+        x, y = 0.9 + index * step, 3.0 - 0.85 * levels.index(int(layer["size"]))
+        height = 0.22 + 0.1 * np.log2(1 + float(layer["channels"]))
+        places[str(layer["name"])] = (x, y, height)
+        fill = colours.get(str(layer["kind"]), ("#ffffff", ""))[0]
+        axes.add_patch(Rectangle((x - 0.14, y - height / 2), 0.28, height, fc=fill, ec=INK, lw=0.6))
+        axes.text(x, y, str(layer["channels"]), ha="center", va="center", fontsize=7, color=INK)
+        axes.text(x, y - height / 2 - 0.04, str(layer["name"]), ha="center", va="top", fontsize=5.5, color=QUIET)
+    for before, after in itertools.pairwise(places.values()):
+        _arrow_thin(axes, (before[0] + 0.14, before[1]), (after[0] - 0.14, after[1]))
+    for end, start in skips.items():
+        (x0, y0, h0), (x1, y1, h1) = places[start], places[end]
+        top = max(y0 + h0 / 2, y1 + h1 / 2) + (0.32 if x1 - x0 > 5 else 0.12)
+        axes.plot([x0, x0, x1, x1], [y0 + h0 / 2, top, top, y1 + h1 / 2], color=LINE, lw=0.9, ls=(0, (3, 2)))
+    for size in levels:
+        axes.text(0.1, 3.0 - 0.85 * levels.index(size), f"{size}²", fontsize=8, color=QUIET, va="center")
+    for index, (fill, words) in enumerate(colours.values()):
+        axes.add_patch(Rectangle((0.3 + index * 2.2, 0.15), 0.18, 0.14, fc=fill, ec=INK, lw=0.5))
+        axes.text(0.54 + index * 2.2, 0.22, words, fontsize=6.5, color=INK, va="center")
+    axes.text(5.5, 3.86, title, fontsize=10, color=INK, ha="center", va="center", weight="bold")
+    return figure
+
+
 def _arrow_thin(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     axes.plot([start[0], end[0]], [start[1], end[1]], color=LINE, lw=0.6, zorder=0)
 

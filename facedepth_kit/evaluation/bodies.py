@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.body_scenes import BodySceneSettings, draw_body_scene, sense
 from facedepth_kit.cameras.images import read_frame, read_picture
 from facedepth_kit.depth import Mask
+from facedepth_kit.enhancers.ddrnet import HIGH_MM
 from facedepth_kit.errors import KitError
 
 FloatArray = npt.NDArray[np.float32]
@@ -60,6 +62,22 @@ def read_body_pairs(folder: str | Path) -> Iterator[BodyPair]:
 def _millimetres(path: Path) -> FloatArray:
     frame = read_frame(path)
     return np.where(frame > 0, frame, np.nan).astype(np.float32)
+
+
+def simulated_body_pairs(
+    count: int, seed: int, settings: BodySceneSettings | None = None, *, size_px: int = 256
+) -> Iterator[BodyPair]:
+    """``count`` simulated people, (size_px, size_px): what a simulated camera measured beside what was there.
+
+    The mask leaves out what lies beyond the network's far end, where everything is the same to it.
+    """
+    for index in range(count):
+        rng = np.random.default_rng([seed, 3, index])
+        truth = draw_body_scene(rng, settings, size_px=size_px)
+        measured = sense(truth, rng, settings)
+        with np.errstate(invalid="ignore"):
+            mask = truth < HIGH_MM
+        yield BodyPair(f"scene_{index:03d}", measured, truth, mask)
 
 
 def distances(pair: BodyPair, denoised_mm: FloatArray) -> dict[str, float | int | str]:
