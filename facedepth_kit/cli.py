@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facedepth_kit import __version__
-from facedepth_kit.commands import ddrnet, photos
+from facedepth_kit.commands import ddrnet, evaluate_recordings, photos
 from facedepth_kit.errors import KitError
 
 BAD_INPUT = 2
@@ -27,7 +27,7 @@ class _Help(argparse.HelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
-        self._action_max_length = 14
+        self._action_max_length = 23
 
 
 class _Parser(argparse.ArgumentParser):
@@ -450,6 +450,9 @@ COMMANDS = {
     "enhance": Command("enhance the faces in depth recordings of your own", _add_enhance, _enhance),
     "evaluate": Command("errors of enhancers on such pairs", _add_evaluate, _evaluate),
     "punch": Command("errors at holes punched into recordings of your own", _add_punch, _punch),
+    "evaluate-recordings": Command(
+        "the tables' measures on recordings of your own", evaluate_recordings.add_arguments, evaluate_recordings.run
+    ),
     "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
     "notebooks": Command("make the stored notebooks from their sources", _add_notebooks, _notebooks),
 }
