@@ -1,7 +1,7 @@
 """Things in front of a face: sunglasses, spectacles, a hand over the mouth, a sheet of paper over one side.
 
-All are meshes of their own, placed on a head by its 68 landmarks in space and kept off its surface, so that a depth
-camera measures them and what they shadow. Sizes are those of ordinary things and hands, in millimetres.
+All are meshes of their own, placed on a head (and what it wears) by its 68 landmarks in space and kept off its surface,
+so that a depth camera measures them and what they shadow. Sizes are those of ordinary things and hands, in millimetres.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def face_frame(landmarks_mm: Points) -> FaceFrame:
 
 def sunglasses(landmarks_mm: Points, head: Mesh, rng: np.random.Generator) -> tuple[ColouredMesh, ...]:
     """Dark, shiny lenses in a frame, with temples to the ears."""
-    tint = float(rng.uniform(0.006, 0.03))
+    tint = float(rng.uniform(0.008, 0.06))  # near infrared comes back from some, from others hardly
     frame, lenses = _glasses(landmarks_mm, head, rng, larger=1.12)
-    return (*frame, *(painted(lens, (tint, tint, tint * 1.1), 1.0, "sunglasses") for lens in lenses))
+    return (*frame, *(painted(lens, (tint, 0.7 * tint, 0.6 * tint), 0.7, "sunglasses") for lens in lenses))
 
 
 def spectacles(
@@ -112,7 +112,7 @@ def hand_over_mouth(
     # Side by side, capsules show gaps where a palm has none.
     bones += [(bones[4 * i + 3][0], bones[4 * i + 7][1], 11.0, 10.0) for i in range(3)]
     parts = [_capsule(*bone) for bone in bones]
-    return painted(_joined(parts, frame), skin, 0.2, "hand")
+    return painted(_brought_back(parts, frame), skin, 0.2, "hand")
 
 
 def sheet_of_paper(landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *, side: Side = "left") -> ColouredMesh:
@@ -212,7 +212,7 @@ def _glasses(
         placed((centre + np.array([sign * half[0], 4]))[None])[0] for centre, sign in zip(centres, (1, -1), strict=True)
     ]
     wires.append(_capsule(bridge[0], bridge[1], thick, thick))
-    return (painted(_joined(wires, frame), (colour[0], colour[1], colour[2]), 0.6, "spectacles"),), lenses
+    return (painted(_brought_back(wires, frame), (colour[0], colour[1], colour[2]), 0.6, "spectacles"),), lenses
 
 
 def _capsule(start: Points, end: Points, radius: float, end_radius: float) -> Mesh:
@@ -254,9 +254,14 @@ def _disc(points: Points, rings: int, columns: int) -> Mesh:
     return _wrapped(points, rings, columns)
 
 
-def _joined(meshes: Sequence[Mesh], frame: FaceFrame) -> Mesh:
-    """Meshes in the face's axes as one in the head's space."""
+def joined(meshes: Sequence[Mesh]) -> Mesh:
+    """Several meshes of one space as one."""
     offsets = np.cumsum([0, *(len(mesh.vertices_mm) for mesh in meshes)])
-    points = np.concatenate([mesh.vertices_mm for mesh in meshes]).astype(np.float64)
-    triangles = np.concatenate([mesh.triangles + np.int32(o) for mesh, o in zip(meshes, offsets, strict=False)])
-    return Mesh(frame.back(points).astype(np.float32), triangles)
+    triangles = [mesh.triangles + np.int32(offset) for mesh, offset in zip(meshes, offsets, strict=False)]
+    return Mesh(np.concatenate([mesh.vertices_mm for mesh in meshes]), np.concatenate(triangles))
+
+
+def _brought_back(meshes: Sequence[Mesh], frame: FaceFrame) -> Mesh:
+    """Meshes in the face's axes as one in the head's space."""
+    whole = joined(meshes)
+    return Mesh(frame.back(whole.vertices_mm.astype(np.float64)).astype(np.float32), whole.triangles)

@@ -37,8 +37,9 @@ class SensorSettings:
     ``pixel_noise_px`` that of each pixel's own estimate. A feature is lost where the returned light (1 = white, facing
     the camera, at ``full_light_mm``) falls below a level that differs from feature to feature between the two values of
     ``dark``, and where a glossy surface mirrors more than ``glare`` of the light into the imager. ``glass_loss`` is the
-    share of features lost behind a lens. ``unit_mm`` is a step of the output, ``nearest_mm`` and ``farthest_mm`` what
-    the camera reports at all.
+    share of features lost behind a lens; where its normal lies within ``glass_glare_deg`` of the direction that mirrors
+    the partner's light into the imager, all are. ``unit_mm`` is a step of the output, ``nearest_mm`` and
+    ``farthest_mm`` are what the camera reports at all.
     """
 
     focal_px: float
@@ -55,6 +56,7 @@ class SensorSettings:
     full_light_mm: float
     glare: float
     glass_loss: float
+    glass_glare_deg: float
     unit_mm: float
     nearest_mm: float
     farthest_mm: float
@@ -93,7 +95,8 @@ class StructuredLight(SensorSettings):
     dark: tuple[float, float] = (0.02, 0.12)
     full_light_mm: float = 800.0
     glare: float = 0.5
-    glass_loss: float = 0.75
+    glass_loss: float = 0.3
+    glass_glare_deg: float = 6.0
     unit_mm: float = 1.0
     nearest_mm: float = 450.0
     farthest_mm: float = 4000.0
@@ -121,7 +124,8 @@ class ActiveStereo(SensorSettings):
     dark: tuple[float, float] = (0.02, 0.12)
     full_light_mm: float = 500.0
     glare: float = 0.5
-    glass_loss: float = 0.9
+    glass_loss: float = 0.3
+    glass_glare_deg: float = 6.0
     unit_mm: float = 1.0
     nearest_mm: float = 200.0
     farthest_mm: float = 10000.0
@@ -141,35 +145,70 @@ def measure(
     are lost. Returns uint16 (rows, columns) of ``camera`` in steps of ``sensor.unit_mm``, 0 = hole. Raises
     :class:`KitError` for a scene that reaches behind the camera.
     """
+    return read(look(parts, camera, sensor, lenses=lenses), camera, sensor, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the sensor's two eyes see of a scene, before anything is measured.
+
+    ``reference`` is the reference imager as a camera, ``depth_mm``, ``albedo`` (near infrared), ``gloss``, ``normals``
+    its view as in :class:`~facedepth_kit.rendering.View`. ``glare_deg``, float32, is how far the normal of a lens before
+    the surface is from mirroring the partner's light into the imager, NaN without a lens. ``partner_mm`` is the
+    partner's depth, float32; its columns begin ``partner_left`` px further left.
+    """
+
+    reference: Camera
+    depth_mm: FloatArray
+    albedo: FloatArray
+    gloss: FloatArray
+    normals: FloatArray
+    glare_deg: FloatArray
+    partner_mm: FloatArray
+    partner_left: float
+
+
+def look(
+    parts: Sequence[ColouredMesh], camera: Camera, sensor: SensorSettings, *, lenses: Sequence[Mesh] = ()
+) -> Sight:
+    """Render a scene for the reference imager and its partner. Arguments and errors as in :func:`measure`."""
     reference = _reference_camera(camera, sensor)
     partner = _partner_camera(reference, sensor)
     view = render_view(_moved(parts, sensor.colour_mm), reference, Light(shadows=False))
-    partner_mm = _depth_mm([part.mesh for part in parts], sensor.colour_mm - sensor.baseline_mm, partner)
-    veiled = np.zeros(reference.shape, np.bool_)
-    if lenses:
-        with np.errstate(invalid="ignore"):
-            veiled = _depth_mm(lenses, sensor.colour_mm, reference) < view.depth_mm
-    disparity = np.full(reference.shape, np.nan, np.float32)
-    _find_features(
+    return Sight(
+        reference,
         view.depth_mm,
-        partner_mm,
         np.sqrt(view.albedo[..., 0]),  # near infrared is kinder to skin and hair than red light is
         view.gloss,
         view.normals,
-        veiled,
-        np.array([reference.focal_px, *reference.centre_px, partner.centre_px[0] - reference.centre_px[0]]),
+        _lens_glare_deg(lenses, view.depth_mm, reference, sensor),
+        _depth_mm([part.mesh for part in parts], sensor.colour_mm - sensor.baseline_mm, partner),
+        partner.centre_px[0] - reference.centre_px[0],
+    )
+
+
+def read(sight: Sight, camera: Camera, sensor: SensorSettings, rng: np.random.Generator) -> Frame:
+    """Find features, let them vote, round, and align with the colour ``camera``: the depth frame of a sight."""
+    disparity = np.full(sight.depth_mm.shape, np.nan, np.float32)
+    _find_features(
+        sight.depth_mm,
+        sight.partner_mm,
+        sight.albedo,
+        sight.gloss,
+        sight.normals,
+        _glass_loss(sight.glare_deg, sensor),
+        np.array([sight.reference.focal_px, *sight.reference.centre_px, sight.partner_left]),
         np.array([sensor.baseline_mm, sensor.feature_share, *sensor.dark, sensor.full_light_mm, sensor.glare]),
-        sensor.glass_loss,
         disparity,
     )
     disparity += rng.standard_normal(disparity.shape, np.float32) * np.float32(sensor.feature_noise_px)
-    voted = np.full(reference.shape, np.nan, np.float32)
+    voted = np.full(disparity.shape, np.nan, np.float32)
     _vote(disparity, sensor.window_px // 2, sensor.least_features, sensor.tolerance_px, voted)
     voted += rng.standard_normal(voted.shape, np.float32) * np.float32(sensor.pixel_noise_px)
     with np.errstate(divide="ignore", invalid="ignore"):
         rounded = np.rint(voted * sensor.steps_per_px) / np.float32(sensor.steps_per_px)
         measured_mm = (np.float32(sensor.focal_px * sensor.baseline_mm) / rounded).astype(np.float32)
-    return align(measured_mm, reference, camera, sensor)
+    return align(measured_mm, sight.reference, camera, sensor)
 
 
 def align(measured_mm: FloatArray, reference: Camera, camera: Camera, sensor: SensorSettings) -> Frame:
@@ -196,6 +235,39 @@ def _moved(parts: Sequence[ColouredMesh], right_mm: float) -> list[ColouredMesh]
 
 def _shifted(mesh: Mesh, right_mm: float) -> Mesh:
     return Mesh(mesh.vertices_mm + np.array([right_mm, 0, 0], np.float32), mesh.triangles)
+
+
+def _lens_glare_deg(
+    lenses: Sequence[Mesh], depth_mm: FloatArray, reference: Camera, sensor: SensorSettings
+) -> FloatArray:
+    """Degrees between each lens's normal and the middle between the directions to the imager and to the partner."""
+    angle_deg = np.full(depth_mm.shape, np.nan, np.float32)
+    if not lenses:
+        return angle_deg
+    clear = [
+        ColouredMesh(
+            lens, np.zeros((len(lens.vertices_mm), 3), np.float32), np.zeros(len(lens.vertices_mm), np.float32)
+        )
+        for lens in lenses
+    ]
+    glass = render_view(_moved(clear, sensor.colour_mm), reference, Light(shadows=False))
+    with np.errstate(invalid="ignore"):
+        rows, columns = np.nonzero(glass.depth_mm < depth_mm)
+    z = glass.depth_mm[rows, columns].astype(np.float64)
+    x = (columns + 0.5 - reference.centre_px[0]) * z / reference.focal_px
+    y = -(rows + 0.5 - reference.centre_px[1]) * z / reference.focal_px
+    eyes = [np.stack([base - x, -y, z], axis=1) for base in (0.0, sensor.baseline_mm)]
+    middle = sum(eye / np.linalg.norm(eye, axis=1, keepdims=True) for eye in eyes)
+    cosine = (glass.normals[rows, columns] * middle).sum(axis=1) / np.linalg.norm(middle, axis=1)
+    angle_deg[rows, columns] = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    return angle_deg
+
+
+def _glass_loss(glare_deg: FloatArray, sensor: SensorSettings) -> FloatArray:
+    """The share of features lost at each pixel, float32."""
+    with np.errstate(invalid="ignore"):
+        loss = np.where(glare_deg < sensor.glass_glare_deg, 1.0, sensor.glass_loss)
+    return np.where(np.isnan(glare_deg), 0.0, loss).astype(np.float32)
 
 
 def _depth_mm(meshes: Sequence[Mesh], right_mm: float, camera: Camera) -> FloatArray:
@@ -246,10 +318,9 @@ def _find_features(
     albedo: FloatArray,
     gloss: FloatArray,
     normals: FloatArray,
-    veiled: npt.NDArray[np.bool_],
+    glass_loss: FloatArray,
     geometry: npt.NDArray[np.float64],
     light: npt.NDArray[np.float64],
-    glass_loss: float,
     disparity: FloatArray,
 ) -> None:
     """Disparities of the features that both imagers see; what has none stays NaN."""
@@ -291,7 +362,7 @@ def _find_features(
             mirrored = max((nx * hx + ny * hy + nz * hz) / length, 0.0) ** exponent
             if shine * 0.04 * (exponent + 8) / 8 * mirrored > glare:
                 continue
-            if veiled[row, column] and _hash(row, cell, 2) < glass_loss:
+            if _hash(row, cell, 2) < glass_loss[row, column]:
                 continue
             disparity[row, column] = d
 
