@@ -178,7 +178,7 @@ work.save_table("ddrnet_bodies", table, caption, digits=2)
 
 # %%
 from facedepth_kit.depth import HOLE, DepthRange
-from facedepth_kit.enhancers.ddrnet import PLACEMENT, ddrnet_enhancer
+from facedepth_kit.enhancers.ddrnet import PLACEMENT, ddrnet_enhancer, denormalise, normalise
 from facedepth_kit.evaluation.error import face_rmse
 
 store = work.pairs("validation", work.profile.validation_pairs)
@@ -258,29 +258,43 @@ work.save_figure(plots.strip(masked), "ddrnet_faces.png", caption, width=1100)
 # nearest thing there is: 500 mm.
 
 # %% [markdown]
-# **Exercise.** Holes go in as -1, the near end of the range. Does that pull their neighbours? Compare how far the
-# network moves pixels beside holes, and pixels far from any.
+# **Exercise.** Holes go in as -1, the near end of the range. Does that disturb their neighbours? Take clean faces,
+# punch the degradation's holes into them, and compare what the network makes of both, by the distance to a hole.
 
 # %%
 import cv2
 
-shift = (placed.astype(np.float64) - degraded) * PLACEMENT.span_mm / 65534
-near, far = [], []
-for before, change in zip(degraded, shift, strict=True):
-    away = cv2.distanceTransform((before != HOLE).astype(np.uint8), cv2.DIST_L2, 5)
-    near.append(change[(away > 0) & (away <= 2)])
-    far.append(change[away > 10])
-for name, values in (("beside a hole", np.concatenate(near)), ("10 px and more away", np.concatenate(far))):
-    print(f"{name}: moved by {np.abs(values).mean():.2f} mm, on average {values.mean():+.2f} mm")
+enhance = ddrnet_enhancer(PLACEMENT, denoise)
+punched = np.where(degraded == HOLE, HOLE, ground_truth)
+step_mm = PLACEMENT.span_mm / 65534
+change_mm = (enhance(punched).astype(np.float64) - enhance(ground_truth)) * step_mm
+away = np.stack([cv2.distanceTransform((image != HOLE).astype(np.uint8), cv2.DIST_L2, 5) for image in punched])
+for low, high in ((0, 2), (2, 5), (5, 10), (10, 20), (20, 99)):
+    ring = change_mm[(away > low) & (away <= high) & (ground_truth != HOLE)]
+    print(f"{low:>2} to {high:>2} px from a hole: {np.abs(ring).mean():.2f} mm, on average {ring.mean():+.2f} mm")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Beside holes it moves pixels further: the rim of a hole looks to it like the outline of a person, where cameras err
-# most. A part of the mean shift is no learning at all: the network's authors store whole millimetres, and cut off what
-# is behind the point, half a millimetre on average towards the camera.
+# It does, and the more the nearer: the rim of a hole looks to the network like the outline of somebody half a metre
+# from the camera. The rest is counted in whole millimetres: as its authors do, the kit cuts off what is behind the
+# point.
 # </details>
 #
+# ## A last look: the checkerboard
+#
+# The paper saw checkerboard artifacts and suspected the architecture: transposed convolutions with a 3x3 kernel and
+# steps of two touch some pixels once, some twice, some four times. Show the network a flat wall with a little noise,
+# and average what comes back by the pixel's place in a block of four by four.
+
+# %%
+wall = np.full((256, 256), 1000.0) + work.rng("wall").normal(0, 2, (256, 256))
+unit = denoise.forward(normalise(wall)[None, ..., None])[0, ..., 0]
+error_mm = (denormalise(unit) - 1000)[32:-32, 32:-32]
+print("mean error in mm by place in a block of 4 x 4 pixels:")
+print(np.round([[error_mm[row::4, column::4].mean() for column in range(4)] for row in range(4)], 2))
+
+# %% [markdown]
 # ## What you have seen
 #
 # A network that is good at home and of no use next door; and a comparison that depends on a number which nobody wrote
