@@ -48,7 +48,7 @@ OCCLUSION_RAYS, OCCLUSION_MM = 160, 60.0  # a surface farther away than this dar
 # ridge. How far along those edges a point lies (and how high the jaw's line starts) follows iBUG's annotators, as their
 # mean shape shows it.
 RIGHT_LANDMARKS = {
-    17: (-57.0, 741.5), 18: (-47.5, 748.0), 19: (-34.5, 749.0), 20: (-23.0, 747.0), 21: (-11.5, 742.0),
+    17: (-57.0, 741.5), 18: (-47.5, 748.0), 19: (-34.5, 749.0), 20: (-23.0, 747.0), 21: (-11.5, 743.3),
     31: (-13.0, 684.8), 32: (-6.5, 682.4),
     36: (-43.5, 728.3), 37: (-36.0, 732.6), 38: (-26.0, 731.6), 39: (-18.5, 727.0), 40: (-27.0, 724.7),
     41: (-36.0, 724.7),

@@ -12,7 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
+from facedepth_kit.faces.outfit import HAIR_STYLES, HairStyle, body_part, hair_part, hairline_mm
 from facedepth_kit.faces.parametric import (
     FaceParameters,
     Placement,
@@ -26,28 +28,27 @@ from facedepth_kit.rendering import ColouredMesh, Mesh
 FloatArray = npt.NDArray[np.float32]
 Colour = tuple[float, float, float]
 
-# Linear albedo. Skin is mixed in the logarithm between the first and the last.
-LIGHT_SKIN, DARK_SKIN = (0.62, 0.43, 0.34), (0.085, 0.048, 0.034)
+# Linear albedo. Skin is mixed in the logarithm between light and dark; tones between them are warmer than the mixture.
+LIGHT_SKIN, DARK_SKIN, WARMTH = (0.62, 0.42, 0.33), (0.090, 0.046, 0.029), (0.0, 0.05, 0.16)
 HAIR_COLOURS: tuple[Colour, ...] = (
     (0.012, 0.010, 0.009), (0.030, 0.019, 0.013), (0.075, 0.042, 0.024), (0.13, 0.075, 0.040), (0.30, 0.20, 0.10),
-    (0.20, 0.065, 0.025), (0.26, 0.25, 0.24),
+    (0.20, 0.065, 0.025),
 )  # fmt: skip
+GREY_HAIR: Colour = (0.26, 0.25, 0.24)
 IRIS_COLOURS: tuple[Colour, ...] = (
-    (0.035, 0.018, 0.010), (0.085, 0.040, 0.018), (0.13, 0.085, 0.035), (0.10, 0.14, 0.09), (0.11, 0.19, 0.26),
-    (0.20, 0.23, 0.25),
+    (0.035, 0.018, 0.010), (0.085, 0.040, 0.018), (0.13, 0.085, 0.035), (0.10, 0.14, 0.09), (0.11, 0.16, 0.20),
+    (0.15, 0.17, 0.18),
 )  # fmt: skip
+MOUTH_COLUMNS, MOUTH_ROWS, MOUTH_DEPTH_MM, TUCKED_IN_MM = 48, 19, 9.0, 2.5
 SCLERA, TEETH, MOUTH, TONGUE = (0.74, 0.69, 0.66), (0.66, 0.60, 0.50), (0.035, 0.008, 0.007), (0.30, 0.09, 0.08)
 
 # Places on the neutral head, in millimetres.
 EYE_CENTRE_MM, EYE_RADIUS_MM = (30.8, 728.4, 125.6), 13.5
 IRIS_MM, PUPIL_MM = 5.9, 2.1
-BROW_X_MM, BROW_Y_MM = (10.0, 14.0, 26.0, 38.0, 49.0, 58.0), (738.5, 740.5, 744.7, 746.8, 744.6, 738.0)
+BROW_X_MM, BROW_Y_MM = (10.0, 14.0, 26.0, 38.0, 49.0, 58.0), (740.3, 742.0, 745.2, 746.6, 744.4, 738.0)
 BROW_HALF_MM = (2.6, 3.4, 3.5, 3.0, 2.1, 1.0)
 UPPER_LID_MM = ((17.5, 727.4), (23.0, 730.7), (28.5, 732.8), (33.0, 733.4), (37.8, 732.6), (42.0, 731.0), (44.3, 728.4))
 LOWER_LID_MM = ((18.5, 727.2), (23.0, 725.3), (28.0, 724.6), (33.0, 724.2), (37.0, 724.6), (41.5, 726.0), (44.3, 728.4))
-# The hairline's height against the one in the middle of the forehead, or as it is, over the azimuth in degrees.
-HAIRLINE_AZIMUTH_DEG = (0.0, 28.0, 40.0, 48.0, 53.0, 57.0, 62.0, 70.0, 95.0, 120.0, 150.0, 180.0)
-HAIRLINE_SIDE_MM = (768.0, 742.0, 712.0, 703.0, 700.0, 668.0, 640.0, 632.0)
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class Appearance:
 
     ``skin`` is the forehead's colour, ``redness`` what cheeks, nose and ears have more of it, ``gloss`` how the skin
     shines. Brows: ``brow_thickness`` multiplies their height, ``brow_raise_mm`` and ``brow_arch_mm`` move them and
-    their middle. ``beard`` shades chin, jaw and upper lip. ``freckles`` and ``blemishes`` are counts. ``gaze_deg`` (to the
-    image's right, up) turns the eyes. ``hairline_mm`` is its height on the neutral head; ``seed`` draws all patterns.
+    their middle. ``beard`` shades chin, jaw and upper lip. ``freckles`` and ``blemishes`` are counts. ``gaze_deg`` (to
+    the image's right, up) turns the eyes. ``hairline_mm`` is its height on the neutral head, ``hair_volume_mm`` how far
+    the hair stands off, ``hair_length_mm`` the height on the neutral head that long hair reaches; ``neckline_mm`` how
+    far below the neck's base the clothes begin in front; ``seed`` draws all patterns.
     """
 
     skin: Colour = (0.45, 0.29, 0.22)
@@ -77,6 +80,12 @@ class Appearance:
     blemishes: int = 4
     gaze_deg: tuple[float, float] = (0.0, 0.0)
     hairline_mm: float = 800.0
+    hair_style: HairStyle = "short"
+    hair_volume_mm: float = 9.0
+    hair_length_mm: float = 610.0
+    clothes: Colour = (0.09, 0.12, 0.20)
+    stripes: Colour = (0.09, 0.12, 0.20)
+    neckline_mm: float = 4.0
     seed: int = 0
 
 
@@ -98,17 +107,24 @@ def draw_appearance(rng: np.random.Generator, parameters: FaceParameters | None 
         african, asian = (_macro_share(parameters, name) or 0.0 for name in ("african", "asian"))
     melanin = float(np.clip(0.08 + 0.75 * african + 0.22 * asian + rng.normal(0, 0.10), 0.0, 1.0))
     light, dark = np.log(LIGHT_SKIN), np.log(DARK_SKIN)
-    skin = np.exp(light + (dark - light) * melanin) * np.exp(rng.normal(0, 0.08) + rng.normal(0, (0.02, 0.02, 0.035)))
+    tone = light + (dark - light) * melanin - 4 * melanin * (1 - melanin) * np.asarray(WARMTH)
+    skin = np.exp(tone) * np.exp(rng.normal(0, 0.08) + rng.normal(0, (0.02, 0.02, 0.035)))
     redness = float(rng.uniform(0.2, 0.8))
     lips = skin * np.exp(rng.normal((-0.22, -0.75, -0.62), 0.10) * (1 - 0.45 * melanin))
-    dark_hair = rng.random() < 0.25 + 0.75 * max(african, asian)
+    dark_hair = rng.random() < 0.25 + 1.2 * (african + asian)
     hair = np.asarray(HAIR_COLOURS[int(rng.integers(0, 2 if dark_hair else len(HAIR_COLOURS)))]) * rng.uniform(
         0.8, 1.25
     )
-    brows = np.minimum(hair * rng.uniform(0.6, 1.0), 0.09) if hair.mean() > 0.05 else hair
+    old = _macro_share(parameters, "old") if parameters is not None else None
+    grey = float(np.clip(2 * ((old if old is not None else rng.random() ** 2) - 0.45) + rng.normal(0, 0.15), 0, 1))
+    hair = hair * (1 - grey) + np.asarray(GREY_HAIR) * grey
+    brows = hair * min(rng.uniform(0.6, 1.0), 0.06 / hair.mean())
     iris = IRIS_COLOURS[int(rng.integers(0, 2 if dark_hair else len(IRIS_COLOURS)))]
     shaven = rng.random() < 0.75
     beard = 0.0 if rng.random() > male else float(rng.uniform(0.0, 0.35) if shaven else rng.uniform(0.5, 0.9))
+
+    clothes = np.exp(rng.uniform(-3.5, -0.4) + rng.normal(0, 0.3, 3))
+    short, long = (0.25, 0.5, 0.25, 0.0, 0.0), (0.03, 0.17, 0.15, 0.3, 0.35)
 
     def colour(values: npt.NDArray[np.floating]) -> Colour:
         return tuple(float(v) for v in np.clip(values, 0.003, 0.9))  # type: ignore[return-value]
@@ -131,6 +147,12 @@ def draw_appearance(rng: np.random.Generator, parameters: FaceParameters | None 
         blemishes=int(rng.integers(0, 12)),
         gaze_deg=(float(np.clip(rng.normal(0, 4), -10, 10)), float(np.clip(rng.normal(0, 2.5), -6, 6))),
         hairline_mm=float(rng.uniform(786, 812)),
+        hair_style=HAIR_STYLES[int(rng.choice(5, p=short if rng.random() < male else long))],
+        hair_volume_mm=float(rng.uniform(5, 17)),
+        hair_length_mm=float(rng.uniform(545, 665)),
+        clothes=colour(clothes),
+        stripes=colour(clothes * rng.uniform(0.4, 0.8) if rng.random() < 0.25 else clothes),
+        neckline_mm=float(rng.uniform(0, 30)),
         seed=int(rng.integers(2**31)),
     )
 
@@ -139,8 +161,9 @@ def draw_appearance(rng: np.random.Generator, parameters: FaceParameters | None 
 class _Canvas:
     """The neutral head to paint on, float32 (V,) each unless said otherwise.
 
-    ``mouth`` are the triangles between the lips, (T,) bool over the model's; ``upper`` is 1 on their upper and 0 on
-    their lower edge. ``eye`` is bool.
+    ``mouth`` are the triangles between the lips, (T,) bool over the model's; ``lip_edges`` (2 MOUTH_COLUMNS, coarse V)
+    takes the coarse head to points along the upper and the lower lip's inner edge, which lie at ``mouth_x`` on the
+    neutral head. ``eye`` and ``rear`` (the skin behind the eyeballs) are bool.
     """
 
     neutral: FloatArray
@@ -152,7 +175,28 @@ class _Canvas:
     eye: npt.NDArray[np.bool_]
     rear: npt.NDArray[np.bool_]
     mouth: npt.NDArray[np.bool_]
-    upper: FloatArray
+    lip_edges: sp.csr_matrix
+    mouth_x: FloatArray
+
+
+def _lip_edges(rim: npt.NDArray[np.integer]) -> tuple[FloatArray, sp.csr_matrix]:
+    """Points along the inner edges of the lips, of which ``rim`` are the vertices: neutral x and ``lip_edges``."""
+    model = load_model(extent="head")
+    x, y = model.base[rim, 0], model.base[rim, 1]
+    ends = (x == x.min()) | (x == x.max())
+    places = np.linspace(x.min(), x.max(), MOUTH_COLUMNS)
+    blocks = []
+    for edge in (y >= y.mean(), y < y.mean()):
+        chain = rim[edge | ends][np.argsort(x[edge | ends])]
+        after = np.clip(np.searchsorted(model.base[chain, 0], places), 1, len(chain) - 1)
+        low, high = model.base[chain[after - 1], 0], model.base[chain[after], 0]
+        share = (places - low) / (high - low)
+        columns = np.concatenate([chain[after - 1], chain[after]])
+        rows = np.tile(np.arange(MOUTH_COLUMNS), 2)
+        blocks.append(
+            sp.csr_matrix((np.append(1 - share, share), (rows, columns)), shape=(MOUTH_COLUMNS, model.refine.shape[0]))
+        )
+    return places.astype(np.float32), (sp.vstack(blocks) @ model.refine).tocsr().astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -169,12 +213,7 @@ def _canvas() -> _Canvas:
     origin = np.repeat(np.arange(len(faces)), 4 * np.where(faces[:, 3] < 0, 3, 4))
     membrane = np.append(skin[:, 3] < 0, np.zeros(len(asset["eyes"]), bool))
     at_mouth = membrane & (model.base[faces[:, 0], 1] < 690)
-    # The corners of the mouth count for both edges.
-    rim = np.unique(faces[at_mouth][:, :3])
-    upper, lower = (np.zeros(len(model.base), np.float32) for _ in range(2))
-    middle = model.base[rim, 1].mean()
-    upper[rim], lower[rim] = model.base[rim, 1] >= middle, model.base[rim, 1] < middle
-    up, low = model.refine @ upper, model.refine @ lower
+    mouth_x, lip_edges = _lip_edges(np.unique(faces[at_mouth][:, :3]))
     eye, rear = np.zeros(len(model.neutral), bool), np.zeros(len(model.neutral), bool)
     eye[model.triangles[model.eye > 0]] = True
     rear[model.triangles[np.tile((membrane & ~at_mouth)[origin], 2)]] = True
@@ -189,7 +228,8 @@ def _canvas() -> _Canvas:
         eye=eye,
         rear=rear,
         mouth=np.tile(at_mouth[origin], 2),
-        upper=(up / np.maximum(up + low, 1e-6)).astype(np.float32),
+        lip_edges=lip_edges,
+        mouth_x=mouth_x,
     )
 
 
@@ -219,12 +259,6 @@ def _near_line(x: FloatArray, y: FloatArray, line: Sequence[tuple[float, float]]
     slope = np.interp(x, places, np.gradient(heights, places))
     beyond = np.maximum(np.maximum(places[0] - x, x - places[-1]), 0)
     return np.asarray(np.hypot((y - np.interp(x, places, heights)) / np.sqrt(1 + slope**2), beyond), np.float32)
-
-
-def hairline_mm(azimuth_deg: FloatArray, front_mm: float) -> FloatArray:
-    """The hairline's height on the neutral head over the azimuth (0 = front), for its height above the forehead."""
-    heights = (front_mm, front_mm, front_mm - 4, front_mm - 14, *HAIRLINE_SIDE_MM)
-    return np.asarray(np.interp(azimuth_deg, HAIRLINE_AZIMUTH_DEG, heights), np.float32)
 
 
 def _paint_skin(colours: FloatArray, gloss: FloatArray, look: Appearance, rng: np.random.Generator) -> None:
@@ -331,21 +365,32 @@ def _paint_eyes(colours: FloatArray, gloss: FloatArray, look: Appearance, rng: n
         gloss[ball] = 0.95
 
 
-def _mouth_colours(vertices: npt.NDArray[np.integer], coarse_mm: FloatArray) -> FloatArray:
-    """Colours of the vertices between the lips: dark; upper teeth and tongue as far as the mouth is open."""
-    canvas, model = _canvas(), load_model(extent="head")
-    rim = read_asset("landmarks")["landmarks"]
-    points = model.refine[rim.astype(np.int64)] @ coarse_mm
-    opening = float(np.linalg.norm(points[62] - points[66]))
-    x = canvas.neutral[vertices, 0]
-    local = opening * np.clip(1 - (x / 25) ** 2, 0, 1)
-    below = (1 - canvas.upper[vertices]) * local
-    above = canvas.upper[vertices] * local
-    colours = np.tile(np.asarray(MOUTH, np.float32), (len(vertices), 1))
-    shown = _step(np.asarray(local, np.float32), 2.5, 6.0)
-    _mix(colours, TONGUE, 0.6 * shown * _step(np.asarray(above), 9, 4) * _step(np.abs(x), 20, 12))
-    _mix(colours, TEETH, 0.85 * shown * _step(np.asarray(below), 8.5, 6.5) * _step(np.abs(x), 22, 15))
-    return colours
+def _mouth(placement: Placement) -> tuple[Mesh, FloatArray]:
+    """What is seen between the lips, and its colours: dark, with upper teeth and tongue as far as the mouth is open.
+
+    A sheet from lip to lip that sinks in between them, by at most ``MOUTH_DEPTH_MM``.
+    """
+    canvas = _canvas()
+    upper, lower = np.split(canvas.lip_edges @ placement.coarse_mm, 2)
+    opening = np.linalg.norm(upper - lower, axis=1)
+    # The first and the last row tuck the sheet in behind the lips, or gaps would open along their edges.
+    down = np.pad(np.linspace(0, 1, MOUTH_ROWS - 2, dtype=np.float32), 1, mode="edge")[:, None]
+    sheet = upper + down[..., None] * (lower - upper)
+    sheet[..., 2] -= np.minimum(0.6 * opening, MOUTH_DEPTH_MM) * np.sqrt(np.sin(np.pi * down).clip(0))
+    for row, up in ((0, 1), (-1, -1)):
+        sheet[row] += np.asarray((0, up * TUCKED_IN_MM, -TUCKED_IN_MM), np.float32)
+    below, above = (down * opening).ravel(), ((1 - down) * opening).ravel()
+    side = np.tile(np.abs(canvas.mouth_x), MOUTH_ROWS)
+    colours = np.tile(np.asarray(MOUTH, np.float32), (len(side), 1))
+    shown = _step(np.tile(opening, MOUTH_ROWS), 2.5, 6.0)
+    _mix(colours, TONGUE, 0.6 * shown * _step(above, 9, 4) * _step(side, 20, 12))
+    gaps = 0.85 + 0.15 * np.abs(np.sin(np.pi * side / 7.5)) ** 0.5
+    _mix(colours, TEETH, (0.9 * gaps * shown * _step(below, 8.5, 7.0) * _step(side, 22, 14)).astype(np.float32))
+    colours.reshape(MOUTH_ROWS, MOUTH_COLUMNS, 3)[[0, -1]] = MOUTH
+    cells = np.arange((MOUTH_ROWS - 1) * MOUTH_COLUMNS).reshape(MOUTH_ROWS - 1, MOUTH_COLUMNS)[:, :-1].ravel()
+    a, b, c, d = cells, cells + MOUTH_COLUMNS, cells + MOUTH_COLUMNS + 1, cells + 1
+    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
+    return Mesh(placement.place(sheet.reshape(-1, 3)), triangles), colours
 
 
 def paint_head(appearance: Appearance) -> tuple[FloatArray, FloatArray]:
@@ -370,27 +415,47 @@ def placed_head(parameters: FaceParameters, appearance: Appearance, placement: P
     canvas, model = _canvas(), load_model(extent="head")
     fine = placement.place(model.refine @ placement.coarse_mm)
     colours, gloss = paint_head(appearance)
-    # What lies between the lips gets vertices of its own, so that its darkness ends at the lips.
-    inner, mouth = np.unique(model.triangles[canvas.mouth], return_inverse=True)
     outer = model.triangles[shown_triangles(parameters, "head") & ~canvas.mouth]
+    mouth, mouth_colours = _mouth(placement)
     mesh = Mesh(
-        np.concatenate([fine, fine[inner]]),
-        np.concatenate([outer, mouth.reshape(-1, 3).astype(np.int32) + np.int32(len(fine))]),
+        np.concatenate([fine, mouth.vertices_mm]), np.concatenate([outer, mouth.triangles + np.int32(len(fine))])
     )
     return ColouredMesh(
         mesh,
-        np.concatenate([colours, _mouth_colours(inner, placement.coarse_mm)]),
-        np.concatenate([gloss, np.full(len(inner), 0.4, np.float32)]),
+        np.concatenate([colours, mouth_colours]),
+        np.concatenate([gloss, np.full(len(mouth_colours), 0.4, np.float32)]),
         "head",
     )
 
 
 def coloured_head(parameters: FaceParameters, appearance: Appearance) -> ColouredMesh:
-    """The whole head, coloured, in the space of ``face_mesh(parameters)`` and with the same surface, whatever the
-    parameters' extent."""
+    """The whole head, coloured, in the space of ``face_mesh(parameters)``, whatever the parameters' extent.
+
+    The same surface, but for an open mouth, which sinks in between the lips here and is closed there.
+    """
     return placed_head(parameters, appearance, face_placement(parameters))
 
 
 def coloured_person(parameters: FaceParameters, appearance: Appearance) -> tuple[ColouredMesh, ...]:
-    """Everything that belongs to a person, in one space: head, and as far as they exist hair, neck and shoulders."""
-    return (coloured_head(parameters, appearance),)
+    """Head, hair (unless shorn) and body in the space of ``face_mesh(parameters)``; the parts' names say which."""
+    placement = face_placement(parameters)
+    look = appearance
+    hair = hair_part(
+        placement,
+        style=look.hair_style,
+        colour=look.hair,
+        hairline=look.hairline_mm,
+        volume_mm=look.hair_volume_mm,
+        length_mm=look.hair_length_mm,
+        seed=look.seed,
+    )
+    body = body_part(
+        parameters,
+        placement,
+        skin=look.skin,
+        gloss=look.gloss,
+        clothes=look.clothes,
+        stripes=look.stripes,
+        neckline_mm=look.neckline_mm,
+    )
+    return tuple(part for part in (placed_head(parameters, look, placement), hair, body) if part is not None)
