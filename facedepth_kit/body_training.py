@@ -42,6 +42,7 @@ class BodyTrainingSettings:
     Adam at ``learning_rate``, times ``decay`` every ``decay_steps`` of ``steps``, is the published schedule; ``batch``
     and ``crop_px`` are half of the published 16 and 256. ``scenes`` views are rendered once, and seen through a freshly
     drawn sensor, mirrored and at another distance each time. ``save_every`` steps a checkpoint is written.
+    ``precision``: 16-bit floats are faster, but bfloat16 rounds the input to 3 mm, more than the noise.
     """
 
     name: str = NAME

@@ -327,8 +327,8 @@ def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
 def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, str], title: str) -> Figure:
     """DDRNet-dn drawn from its built layers, halvings below each other.
 
-    ``layers``: in order, each with ``name``, ``kind`` (class name), ``size`` (output height), ``channels`` and
-    ``kernel``. ``skips`` maps the name of a layer to that of the one that its output is handed across from.
+    ``layers``: in order, each with ``name``, ``kind`` (class name), ``size`` (output height) and ``channels``.
+    ``skips`` maps the name of a layer to that of the one whose output it is handed, too.
     """
     from matplotlib.patches import Rectangle
 
