@@ -1,0 +1,108 @@
+"""Position maps of parametric faces: what a perfect PRNet would say of a rendered face.
+
+A stand-in that shows the photo's way to ground truth without PRNet's weights: positions are computed from the known
+face, not guessed from a picture. The unrolling is the kit's own (round the head's axis), not PRNet's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.faces.landmarks import landmarks_68_mm
+from facedepth_kit.faces.parametric import (
+    AXIS_Z_MM,
+    FaceParameters,
+    face_placement,
+    load_model,
+    outline_distance_mm,
+)
+from facedepth_kit.faces.position_map import SIDE, Crop, Topology, triangles_of
+from facedepth_kit.rendering import Camera, Mesh, project, rasterize
+
+FloatArray = npt.NDArray[np.float32]
+
+AZIMUTH_DEG = 72.0  # at the map's left and right edges
+TOP_MM, BOTTOM_MM = 792.0, 594.0  # heights of the neutral head at its upper and lower edges
+FAR_MM = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Unwrapping:
+    """Where each face pixel of the map lies on the model: a triangle's ``corners`` (V, 3) and ``weights`` (V, 3)."""
+
+    topology: Topology
+    corners: npt.NDArray[np.int32]
+    weights: FloatArray
+
+
+def _unrolled(points_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Column, row and distance from the axis of points of the neutral head."""
+    x, y, z = np.asarray(points_mm, np.float64).T
+    azimuth = np.degrees(np.arctan2(x, z - AXIS_Z_MM))
+    columns = (azimuth / AZIMUTH_DEG + 1) / 2 * (SIDE - 1)
+    rows = (TOP_MM - y) / (TOP_MM - BOTTOM_MM) * (SIDE - 1)
+    return np.stack([columns, rows, np.hypot(x, z - AXIS_Z_MM)], axis=1)
+
+
+@lru_cache(maxsize=1)
+def unwrapping() -> Unwrapping:
+    """The unrolling of the neutral face: of what lies one behind the other, the outermost is taken."""
+    model = load_model()
+    flat = _unrolled(model.neutral)
+    # Points for the z-buffer, of which the one farthest from the head's axis is the nearest to the camera.
+    depth = FAR_MM - flat[:, 2]
+    camera = Camera(FAR_MM, FAR_MM, (0.0, 0.0), SIDE)
+    seen = np.stack([(flat[:, 0] + 0.5) * depth / FAR_MM, -(flat[:, 1] + 0.5) * depth / FAR_MM, flat[:, 2]], axis=1)
+    inside_mm = outline_distance_mm(FaceParameters({}))
+    triangles = model.triangles[(inside_mm[model.triangles] > 0).any(axis=1)]
+    _, nearest = rasterize(Mesh(seen.astype(np.float32), triangles), camera)
+    index = np.flatnonzero(nearest.ravel() >= 0).astype(np.int32)
+    corners = triangles[nearest.ravel()[index]]
+    rows, columns = np.divmod(index, SIDE)
+    a, b, c = (flat[corners[:, k], :2] for k in range(3))
+    point = np.stack([columns, rows], axis=1)
+
+    def area(p: npt.NDArray[np.float64], q: npt.NDArray[np.float64], r: npt.NDArray[np.float64]) -> FloatArray:
+        return np.asarray(
+            (q[:, 0] - p[:, 0]) * (r[:, 1] - p[:, 1]) - (q[:, 1] - p[:, 1]) * (r[:, 0] - p[:, 0]), np.float32
+        )
+
+    weights = np.stack([area(point, b, c), area(a, point, c), area(a, b, point)], axis=1)
+    weights /= weights.sum(axis=1, keepdims=True)
+    face = (weights * inside_mm[corners]).sum(axis=1) > 0  # the outline is cut pixel by pixel, not by triangles
+    index = index[face]
+    return Unwrapping(Topology(index, triangles_of(index), _landmark_pixels(index)), corners[face], weights[face])
+
+
+def _landmark_pixels(index: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Column and row (68, 2) of the face pixels nearest to the neutral face's landmarks."""
+    neutral = FaceParameters({})
+    placement = face_placement(neutral)
+    points = landmarks_68_mm(neutral) @ placement.turn + placement.centre_mm
+    rows, columns = np.divmod(index, SIDE)
+    flat = _unrolled(points)
+    distance = (flat[:, :1] - columns) ** 2 + (flat[:, 1:2] - rows) ** 2
+    return np.stack([columns, rows], axis=1)[np.argmin(distance, axis=1)].astype(np.int32)
+
+
+def position_map(parameters: FaceParameters, camera: Camera, crop: Crop) -> FloatArray:
+    """The position map (256, 256, 3) of a parametric face in a crop of its picture, in crop pixels; 0 off the face.
+
+    ``camera`` took the picture of :func:`facedepth_kit.faces.parametric.face_mesh` of the same parameters. x and y are
+    exact; z is scaled as at the face's middle, as networks that know no distance do.
+    """
+    model, unrolled = load_model(), unwrapping()
+    placement = face_placement(parameters)
+    placed = placement.place(model.refine @ placement.coarse_mm)
+    points = np.einsum("vk,vkd->vd", unrolled.weights, placed[unrolled.corners])
+    photo = project(points.astype(np.float32), camera)
+    matrix = np.linalg.inv(crop.to_photo[:, :2])
+    flat = (photo[:, :2] - 0.5 - crop.to_photo[:, 2]) @ matrix.T
+    z = points[:, 2] * camera.focal_px / camera.distance_mm / crop.step
+    result = np.zeros((SIDE * SIDE, 3), np.float32)
+    result[unrolled.topology.index] = np.concatenate([flat, z[:, None]], axis=1)
+    return result.reshape(SIDE, SIDE, 3)
