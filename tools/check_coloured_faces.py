@@ -3,7 +3,8 @@
     python tools/check_coloured_faces.py --people 100
 
 Every person is rendered neutral, smiling and with an open mouth, each under another light, as KinectFaceDB shows faces
-(256x256, fx = fy = 525, 0.7 to 0.9 m) and as a D435 does (1280x720, fx = fy = 920, 0.5 to 1 m), turned at most 8 degrees.
+(256x256, fx = fy = 525, 0.7 to 0.9 m) and as a D435 does (1280x720, fx = fy = 920, 0.5 to 1 m), turned by at most 8
+degrees; then printed, life-size, on flat and on bent paper in front of the first of these cameras.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tqdm import tqdm
 from facedepth_kit.faces.appearance import coloured_person, draw_appearance
 from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.landmarks import landmarks_68_mm, project_points
-from facedepth_kit.faces.parametric import FaceParameters, FaceSettings, draw_face
+from facedepth_kit.faces.parametric import FaceSettings, draw_face
+from facedepth_kit.faces.prints import Sheet, portrait, print_points_mm, printed_sheet
 from facedepth_kit.rendering import Camera, Light, render_view
 
 FRONTAL = FaceSettings(expressive_share=0.0, head_share=1.0)
@@ -46,14 +48,13 @@ class Sample(NamedTuple):
 
 def draw_light(rng: np.random.Generator) -> Light:
     """A lamp above the camera's height, from the left to the right, hard to soft."""
-    ambient = rng.uniform(0.3, 0.7)
-    warm = rng.uniform(-0.08, 0.08)
+    ambient, warm, grey = rng.uniform(0.3, 0.7), rng.uniform(-0.08, 0.08), rng.uniform(0.1, 0.6)
     return Light(
         (rng.uniform(-0.8, 0.8), rng.uniform(0.1, 0.9), 1.0),
         intensity=1.4 - ambient,
         ambient=ambient,
         colour=(1 + warm, 1.0, 1 - warm),
-        backdrop=tuple(rng.uniform(0.1, 0.6) * np.ones(3)),  # type: ignore[arg-type]
+        backdrop=(grey, grey, grey),
     )
 
 
@@ -64,7 +65,7 @@ def draw_camera(kind: str, rng: np.random.Generator) -> Camera:
     return Camera(rng.uniform(500, 1000), 920.0, (640 + rng.uniform(-150, 150), 360 + rng.uniform(-40, 40)), 1280, 720)
 
 
-def samples(kind: str, people: int, seed: int) -> Iterator[Sample]:
+def samples(people: int, seed: int, kind: str) -> Iterator[Sample]:
     """Every person's three expressions."""
     for person in range(people):
         rng = np.random.default_rng((seed, person))
@@ -73,40 +74,63 @@ def samples(kind: str, people: int, seed: int) -> Iterator[Sample]:
         for what, units in EXPRESSIONS.items():
             yaw, pitch, roll = rng.uniform(-ANGLE_DEG, ANGLE_DEG, 3)
             face = replace(drawn, targets={**drawn.targets, **units}, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
-            yield render_sample(face, what, draw_camera(kind, rng), draw_light(rng), appearance=appearance)
+            camera = draw_camera(kind, rng)
+            view = render_view(coloured_person(face, appearance), camera, draw_light(rng), samples=2)
+            yield Sample(what, view.picture, project_points(landmarks_68_mm(face), camera))
 
 
-def render_sample(face: FaceParameters, what: str, camera: Camera, light: Light, *, appearance) -> Sample:  # type: ignore[no-untyped-def]
-    view = render_view(coloured_person(face, appearance), camera, light, samples=2)
-    return Sample(what, view.picture, project_points(landmarks_68_mm(face), camera))
+def prints(people: int, seed: int) -> Iterator[Sample]:
+    """Every person printed, held flat and bent two ways, seen by KinectFaceDB's camera."""
+    for person in range(people):
+        rng = np.random.default_rng((seed, person))
+        drawn = draw_face(rng, FRONTAL)
+        face = replace(drawn, yaw_deg=rng.uniform(-5, 5), pitch_deg=rng.uniform(-5, 5), roll_deg=0.0)
+        shown = portrait(face, draw_appearance(rng, drawn), draw_light(rng))
+        for what, bend in (("flat", None), ("bent", rng.uniform(90, 250)), ("bent inwards", -rng.uniform(150, 300))):
+            yaw, pitch, roll = rng.uniform(-ANGLE_DEG, ANGLE_DEG, 3)
+            sheet = Sheet(shown.width_mm, bend, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+            camera = draw_camera("KinectFaceDB", rng)
+            view = render_view([printed_sheet(shown.picture, sheet)], camera, draw_light(rng), samples=2)
+            points = print_points_mm(shown.landmarks, shown.picture.shape, sheet)
+            yield Sample(what, view.picture, project_points(points, camera))
+
+
+def report(title: str, pictures: Iterator[Sample], count: int, *, detail: bool) -> None:
+    """Print how many faces were found and how far the landmarks lie from the model's."""
+    found: dict[str, list[bool]] = {}
+    offsets, sizes = [], []
+    for sample in tqdm(pictures, total=count, disable=None):
+        face = detect_face(sample.picture)
+        size = float(np.ptp(sample.landmarks[:17, 0]))
+        middle = sample.landmarks.mean(axis=0)
+        right = face is not None and float(np.abs(face.landmarks.mean(axis=0) - middle).max()) < size / 2
+        found.setdefault(sample.what, []).append(right)
+        if face is not None and right:
+            offsets.append(face.landmarks - sample.landmarks)
+            sizes.append(size)
+    errors = np.linalg.norm(offsets, axis=2)
+    parts = ", ".join(f"{what} {np.mean(hits):.1%}" for what, hits in found.items())
+    print(f"{title}: found {len(offsets) / count:.1%} of {count} ({parts})")
+    groups = "; ".join(f"{name} {np.median(errors[:, part]):.2f}" for name, part in GROUPS.items())
+    print(
+        f"  faces {np.median(sizes):.0f} px wide; landmarks off by {np.median(errors):.2f} px at the median, "
+        f"{np.quantile(errors, 0.9):.2f} px at the 90th percentile; {groups}"
+    )
+    if detail:
+        for number, (x, y) in enumerate(np.median(offsets, axis=0) * 150 / np.median(sizes)):
+            print(f"  {number:2d} {x:+.1f} {y:+.1f} (mm, about)")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--detail", action="store_true", help="mean offset of each landmark as well")
+    parser.add_argument("--detail", action="store_true", help="the median offset of each landmark as well")
     arguments = parser.parse_args()
+    people, seed = arguments.people, arguments.seed
     for kind in ("KinectFaceDB", "D435"):
-        found: dict[str, list[bool]] = {what: [] for what in EXPRESSIONS}
-        offsets, sizes = [], []
-        for sample in tqdm(samples(kind, arguments.people, arguments.seed), total=3 * arguments.people, disable=None):
-            face = detect_face(sample.picture)
-            right = face is not None and np.abs(face.landmarks.mean(axis=0) - sample.landmarks.mean(axis=0)).max() < 40
-            found[sample.what].append(right)
-            if face is not None and right:
-                offsets.append(face.landmarks - sample.landmarks)
-                sizes.append(np.ptp(sample.landmarks[:17, 0]))
-        errors = np.linalg.norm(offsets, axis=2)
-        print(f"{kind}: found {np.mean([hit for hits in found.values() for hit in hits]):.1%} of "
-              f"{3 * arguments.people}, " + ", ".join(f"{what} {np.mean(hits):.1%}" for what, hits in found.items()))
-        print(f"  face {np.median(sizes):.0f} px wide; landmarks off by {np.median(errors):.2f} px at the median, "
-              f"90th percentile {np.quantile(errors, 0.9):.2f}; "
-              + ", ".join(f"{name} {np.median(errors[:, part]):.2f}" for name, part in GROUPS.items()))  # fmt: skip
-        if arguments.detail:
-            scale = 150 / np.median(sizes)
-            for number, (x, y) in enumerate(np.median(offsets, axis=0) * scale):
-                print(f"  {number:2d} {x:+.1f} {y:+.1f} (mm, about)")
+        report(kind, samples(people, seed, kind), 3 * people, detail=arguments.detail)
+    report("printed", prints(people, seed), 3 * people, detail=arguments.detail)
 
 
 if __name__ == "__main__":

@@ -386,7 +386,7 @@ def _mouth(placement: Placement) -> tuple[Mesh, FloatArray]:
     _mix(colours, TONGUE, 0.6 * shown * _step(above, 9, 4) * _step(side, 20, 12))
     gaps = 0.85 + 0.15 * np.abs(np.sin(np.pi * side / 7.5)) ** 0.5
     _mix(colours, TEETH, (0.9 * gaps * shown * _step(below, 8.5, 7.0) * _step(side, 22, 14)).astype(np.float32))
-    colours.reshape(MOUTH_ROWS, MOUTH_COLUMNS, 3)[[0, -1]] = MOUTH
+    colours.reshape(MOUTH_ROWS, MOUTH_COLUMNS, 3)[[0, 1, -2, -1]] = MOUTH
     cells = np.arange((MOUTH_ROWS - 1) * MOUTH_COLUMNS).reshape(MOUTH_ROWS - 1, MOUTH_COLUMNS)[:, :-1].ravel()
     a, b, c, d = cells, cells + MOUTH_COLUMNS, cells + MOUTH_COLUMNS + 1, cells + 1
     triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
@@ -440,6 +440,7 @@ def coloured_person(parameters: FaceParameters, appearance: Appearance) -> tuple
     """Head, hair (unless shorn) and body in the space of ``face_mesh(parameters)``; the parts' names say which."""
     placement = face_placement(parameters)
     look = appearance
+    head = placed_head(parameters, look, placement)
     hair = hair_part(
         placement,
         style=look.hair_style,
@@ -452,10 +453,11 @@ def coloured_person(parameters: FaceParameters, appearance: Appearance) -> tuple
     body = body_part(
         parameters,
         placement,
+        head_colours=head.colours,
         skin=look.skin,
         gloss=look.gloss,
         clothes=look.clothes,
         stripes=look.stripes,
         neckline_mm=look.neckline_mm,
     )
-    return tuple(part for part in (placed_head(parameters, look, placement), hair, body) if part is not None)
+    return (head, body) if hair is None else (head, hair, body)

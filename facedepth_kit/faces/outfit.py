@@ -236,6 +236,7 @@ def body_part(
     parameters: FaceParameters,
     placement: Placement,
     *,
+    head_colours: FloatArray,
     skin: Colour,
     gloss: float,
     clothes: Colour,
@@ -244,7 +245,8 @@ def body_part(
 ) -> ColouredMesh:
     """Neck, shoulders, chest and upper arms; clothed from a collar down that is ``neckline_mm`` wider than closed.
 
-    The neck bends between a head that is turned and shoulders that follow only in part.
+    The neck bends between a head that is turned and shoulders that follow only in part. ``head_colours`` are those of
+    the coloured head; the neck takes them up where the two meet.
     """
     body = _body()
     weights = np.asarray([parameters.targets.get(name, 0.0) for name in body.columns], np.float32)
@@ -286,7 +288,12 @@ def body_part(
         np.asarray(stripes, np.float32) - np.asarray(clothes, np.float32)
     )
     fabric = fabric * (1 - 0.35 * np.exp(-(((hem - height - 9) / 1.5) ** 2)))[:, None]
-    under_chin = 1 - 0.35 * np.clip((height - 600) / 40, 0, 1) * np.clip((flat[:, 2] + 10) / 60, 0, 1)
-    colours = np.asarray(skin, np.float32) * under_chin[:, None] * (1 - cloth[:, None]) + fabric * cloth[:, None]
+    tone = np.ones_like(coarse)
+    tint = head_colours[body.shared[rim]] / np.asarray(skin, np.float32)
+    nearest = np.linalg.norm(body.base[:, None] - body.base[rim][None], axis=2).argmin(axis=1)
+    tone += body.neck[:, None] * (tint[nearest] - 1)
+    tone[rim] = tint
+    neck_colour = np.asarray(skin, np.float32) * (body.refine @ tone)
+    colours = np.clip(neck_colour * (1 - cloth[:, None]) + fabric * cloth[:, None], 0.002, 0.95)
     shine = gloss * 0.7 * (1 - cloth) + 0.05 * cloth
     return ColouredMesh(mesh, colours.astype(np.float32), shine.astype(np.float32), "body")
