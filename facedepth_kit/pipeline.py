@@ -104,6 +104,8 @@ NOTEBOOKS = (
         ),
         weights=True,
     ),
+    Notebook("17_compare_enhancers", outputs=(*_table("compare_changes"), "profile_lines.png"), weights=True),
+    Notebook("18_pad_desk", outputs=("pad_desk.png",), weights=True),
 )
 
 

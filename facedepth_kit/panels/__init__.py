@@ -5,7 +5,7 @@ from __future__ import annotations
 from facedepth_kit.panels.compare import EnhancerPanel, enhancer_panel
 from facedepth_kit.panels.degradation import DegradationPanel, degradation_panel
 from facedepth_kit.panels.faces import EXPRESSIONS, FaceChoice
-from facedepth_kit.panels.pad import PadPanel, pad_panel
+from facedepth_kit.panels.pad import PadPanel, landmark_picture, pad_panel
 from facedepth_kit.panels.specimens import Specimen, from_file, from_recordings, synthetic
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "enhancer_panel",
     "from_file",
     "from_recordings",
+    "landmark_picture",
     "pad_panel",
     "synthetic",
 ]

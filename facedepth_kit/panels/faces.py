@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from facedepth_kit.depth import DepthImage, DepthRange
 from facedepth_kit.errors import KitError
-from facedepth_kit.faces.parametric import FaceParameters, FaceSettings, draw_face, load_model
+from facedepth_kit.faces.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, load_model
 from facedepth_kit.pairs import SynthesisSettings, render_ground_truth
+from facedepth_kit.rendering import fit_camera
 
 DRAWN = "drawn by lot"
 UNITS = "faceunits/"
+FILL = 0.9  # share of the image that the face takes
 # Action units of the face model at full strength; both sides move alike.
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
@@ -62,5 +65,13 @@ class FaceChoice:
 
     def render(self) -> tuple[DepthImage, DepthRange]:
         """The ground truth image of the face, in the middle of the image, and its depth range."""
-        settings = SynthesisSettings(offset=0.0, fill=(0.9, 0.9))
+        settings = SynthesisSettings(offset=0.0, fill=(FILL, FILL))
         return render_ground_truth(self.parameters(), settings, np.random.default_rng(self.identity))
+
+    def landmarks(self) -> npt.NDArray[np.float64]:
+        """The face model's own 68 landmarks in the image of :meth:`render`, float64 (68, 2) pixels."""
+        from facedepth_kit.faces.landmarks import landmarks_68_mm, project_points
+
+        parameters = self.parameters()
+        camera = fit_camera(face_mesh(parameters), fill=FILL)
+        return project_points(landmarks_68_mm(parameters), camera)

@@ -10,6 +10,7 @@ import numpy as np
 
 from facedepth_kit.depth import HOLE, DepthImage, Picture, colourize, shaded_relief
 from facedepth_kit.errors import KitError
+from facedepth_kit.evaluation.landmarks import Points
 from facedepth_kit.evaluation.pad import LANDMARKS, PadResult, geometric_pad
 from facedepth_kit.evaluation.relief import Relief, ReliefSettings, face_relief
 from facedepth_kit.panels import parts, pictures
@@ -107,10 +108,7 @@ class PadPanel(parts.Panel):
             picture = shaded_relief(shown, specimen.depth_range, pixel_mm=specimen.pixel_mm)
         else:
             picture = colourize(shown, specimen.depth_range)
-        marks = [(mask, COLOURS[rule]) for rule, mask in _by_first_rule(result).items()]
-        points = _points(specimen)
-        large = pictures.with_landmarks(picture, points, marks[:1])
-        return pictures.with_landmarks(large, points, marks[1:], scale=2, enlarge=False, numbers=self.numbered.value)
+        return landmark_picture(picture, result, _points(specimen), numbered=self.numbered.value)
 
     def _table_of_verdicts(self, results: dict[str, PadResult], reliefs: dict[str, Relief]) -> str:
         plausible = replace(ReliefSettings(), least_mm=self.least_mm.value)
@@ -177,18 +175,27 @@ def pad_panel(
     return PadPanel(usable, enhancer, threshold)
 
 
+def landmark_picture(picture: Picture, result: PadResult, landmarks: Points, *, numbered: bool = False) -> Picture:
+    """A picture (height, width, 3), twice as large, with the 68 landmarks (68, 2) in the colour of the rule they break.
+
+    ``numbered`` writes the number, from 1, beside each landmark that breaks one.
+    """
+    invalid = [(mask, COLOURS[rule]) for rule, mask in _by_first_rule(result).items()]
+    large = pictures.with_landmarks(picture, landmarks, [(~result.invalid, COLOURS["valid"])], scale=2)
+    return pictures.with_landmarks(large, landmarks, invalid, scale=2, enlarge=False, numbers=numbered)
+
+
 def _points(specimen: Specimen) -> Any:
     assert specimen.landmarks is not None
     return specimen.landmarks
 
 
 def _by_first_rule(result: PadResult) -> dict[str, Any]:
-    """Each landmark once, under the rule that its colour names; in drawing order."""
+    """Each landmark that breaks a rule once, under the rule that its colour names."""
     masks = {"hole": result.hole}
     masks["before_nose"] = result.before_nose & ~result.hole
     masks["jaw"] = result.jaw & ~result.hole & ~result.before_nose
-    masks["valid"] = ~result.invalid
-    return {name: masks[name] for name in COLOURS}
+    return masks
 
 
 def _table_of_rules(results: dict[str, PadResult]) -> str:

@@ -125,7 +125,12 @@ def titled(title: str, *children: Any, width_px: int = 256) -> Any:
     """A column of a panel: a title, then pictures."""
     import ipywidgets as widgets
 
-    head = widgets.HTML(f'<div style="font-weight: 600; text-align: center">{html.escape(title)}</div>')
+    # Room for two lines, so that the pictures of a row keep to one height.
+    style = (
+        "font-weight: 600; height: 36px; line-height: 18px; display: flex; align-items: end; justify-content: center"
+    )
+    text = html.escape(title).replace("+", "+<wbr>")
+    head = widgets.HTML(f'<div style="{style}"><div style="text-align: center">{text}</div></div>')
     layout = {
         "flex": f"1 1 {width_px // 2}px",
         "min_width": "120px",

@@ -137,7 +137,7 @@ def profile_svg(lines: Mapping[str, npt.NDArray[np.floating]], *, across: str, w
 
     ``lines`` maps names to float (n,) with NaN for a hole, all of one length; ``across`` names the horizontal axis.
     """
-    height, left, right, top, bottom = 240, 52, 170, 12, 34
+    height, left, right, top, bottom = 240, 52, 190, 12, 34
     inner_width, inner_height = width - left - right, height - top - bottom
     values = np.concatenate([np.asarray(line, float) for line in lines.values()]) if lines else np.array([])
     known = values[np.isfinite(values)]

@@ -61,7 +61,15 @@ def synthetic(choice: FaceChoice, *, seed: int = 0, settings: DegradationSetting
     degraded = degrade(ground_truth, depth_range=depth_range, settings=settings or DegradationSettings(), rng=rng)
     name = f"synthetic: person {choice.identity}, {choice.expression}"
     note = "Simulated: a parametric face, degraded as in notebook 02."
-    return Specimen(name, degraded, depth_range, ground_truth != HOLE, ground_truth=ground_truth, note=note)
+    return Specimen(
+        name,
+        degraded,
+        depth_range,
+        ground_truth != HOLE,
+        ground_truth=ground_truth,
+        landmarks=choice.landmarks(),
+        note=note,
+    )
 
 
 def from_recordings(recordings: Iterable[Recording], count: int | None = None) -> Iterator[Specimen]:

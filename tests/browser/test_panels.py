@@ -54,6 +54,8 @@ def test_degradation_panel(open_notebook: OpenNotebook) -> None:
         for _ in range(25):
             desk.page.keyboard.press("ArrowRight")
         desk.wait_until(lambda: numbers.inner_text() != said)
+        assert (before != desk.settled(degraded)).any()
+        desk.page.keyboard.press("End")
         after = desk.settled(degraded)
         desk.shoot("more_holes")
         assert (before != after).any(axis=-1).mean() > 0.01
