@@ -80,14 +80,14 @@ def test_a_single_hole_at_the_tip_does_not_matter() -> None:
 
 
 def test_too_much_relief_is_as_implausible_as_too_little() -> None:
-    assert [Relief(value, 1.0).plausible() for value in (7.9, 8.0, 60.0, 60.1, float("nan"))] == [
+    assert [Relief(value, 1.0).plausible() for value in (4.9, 5.0, 60.0, 60.1, float("nan"))] == [
         False,
         True,
         True,
         False,
         False,
     ]
-    assert Relief(5.0, 1.0).plausible(ReliefSettings(least_mm=4))
+    assert not Relief(5.0, 1.0).plausible(ReliefSettings(least_mm=6))
 
 
 def test_outliers_do_not_pull_the_sheet() -> None:
