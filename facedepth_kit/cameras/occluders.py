@@ -23,7 +23,7 @@ Side = Literal["left", "right"]
 RIGHT_EYE, LEFT_EYE, MOUTH, BRIDGE, NOSE_TIP, CHIN = slice(36, 42), slice(42, 48), slice(48, 68), 27, 30, 8
 EARS = (0, 16)  # the jaw line's ends, in the image on the left and on the right
 LENS_MM = (29.0, 23.0)  # half of a lens' width and height
-LENS_CURVE_MM = 150.0
+LENS_CURVE_MM = 120.0  # about base curve 4.5
 CLEARANCE_MM = 2.0
 PAPER_MM = (210.0, 297.0)  # A4
 # Fingers from index to little finger: where they start across the palm, length and radius at the root and the tip.
@@ -183,35 +183,43 @@ def _glasses(
     centres[0][0] -= outward
     centres[1][0] += outward
     rings = np.array([0.0, 0.35, 0.7, 1.0])
-    discs = [centre + np.concatenate([outline * ring for ring in rings]) for centre in centres]
+    discs = [np.concatenate([outline * ring for ring in rings]) for _ in centres]
+    tilt, wrap = np.radians(rng.uniform(2, 10)), np.radians(rng.uniform(2, 6))
 
-    def curve(points: Points) -> Points:
-        return -(points[..., 0] ** 2) / (2 * LENS_CURVE_MM)
+    def curve(offset: Points, centre: Points) -> Points:
+        """How far out a lens is at an offset (n, 2) from its middle: bulging, its lower rim nearer to the cheek."""
+        x = np.abs(centre[0] + offset[:, 0]) * np.tan(wrap)
+        return np.asarray(offset[:, 1] * np.tan(tilt) - (offset**2).sum(axis=1) / (2 * LENS_CURVE_MM) - x)
 
     # The bridge rests on the nose; lenses keep off brows, lashes and cheeks.
-    inside = np.concatenate(discs)[::5]
-    rest = max(surface.highest(float(x), float(y), 5.0) - float(curve(np.array([x, y]))) for x, y in inside)
-    z0 = rest + CLEARANCE_MM
+    rest = max(
+        surface.highest(float(centre[0] + offset[0]), float(centre[1] + offset[1]), 5.0) - float(out)
+        for centre, disc in zip(centres, discs, strict=True)
+        for offset, out in zip(disc[::5], curve(disc[::5], centre), strict=True)
+    )
 
-    def placed(flat: Points) -> Points:
-        return np.concatenate([flat, (z0 + curve(flat))[:, None]], axis=1)
+    def placed(offset: Points, centre: Points) -> Points:
+        out = rest + CLEARANCE_MM + curve(offset, centre)
+        return np.concatenate([centre + offset, out[:, None]], axis=1)
 
-    lenses = tuple(_disc(frame.back(placed(disc)), len(rings), len(outline)) for disc in discs)
+    lenses = tuple(
+        _wrapped(frame.back(placed(disc, centre)), len(rings), len(outline))
+        for disc, centre in zip(discs, centres, strict=True)
+    )
     colour = tuple(float(c) for c in rng.uniform(0.01, 0.08) * rng.uniform(0.6, 1.4, 3))
     thick = float(rng.uniform(1.0, 2.2))
     wires: list[Mesh] = []
+    inner = []
     for centre, ear, sign in zip(centres, EARS, (-1, 1), strict=True):
-        rim = placed(centre + outline)
+        rim = placed(outline, centre)
         wires += [_capsule(rim[i - 1], rim[i], thick, thick) for i in range(len(rim))]
-        hinge = placed((centre + half * [sign, 0.5])[None])[0]
+        hinge, nasal = placed(np.array([[sign * half[0], 0.5 * half[1]], [-sign * half[0], 4.0]]), centre)
+        inner.append(nasal)
         at_ear = frame.into(landmarks_mm[ear][None])[0]
         end = np.array([at_ear[0] + sign * 6, hinge[1], at_ear[2] - 15])
         corner = hinge + np.array([sign * max(abs(end[0]) - abs(hinge[0]), 3.0) * 0.9, 0, -6])
         wires += [_capsule(hinge, corner, thick, thick), _capsule(corner, end, thick, thick)]
-    bridge = [
-        placed((centre + np.array([sign * half[0], 4]))[None])[0] for centre, sign in zip(centres, (1, -1), strict=True)
-    ]
-    wires.append(_capsule(bridge[0], bridge[1], thick, thick))
+    wires.append(_capsule(inner[0], inner[1], thick, thick))
     return (painted(_brought_back(wires, frame), (colour[0], colour[1], colour[2]), 0.6, "spectacles"),), lenses
 
 
@@ -248,10 +256,6 @@ def _grid(points: Points, rows: int, columns: int) -> Mesh:
     a, b, c, d = i * columns + j, i * columns + j + 1, (i + 1) * columns + j, (i + 1) * columns + j + 1
     triangles = np.concatenate([np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, c), (b, d, c))])
     return Mesh(points.astype(np.float32), triangles.astype(np.int32))
-
-
-def _disc(points: Points, rings: int, columns: int) -> Mesh:
-    return _wrapped(points, rings, columns)
 
 
 def joined(meshes: Sequence[Mesh]) -> Mesh:

@@ -76,10 +76,10 @@ class SensorSettings:
 class StructuredLight(SensorSettings):
     """A Kinect v1.
 
-    Known: 75 mm from infrared camera to projector, 25 mm to the colour camera between them, disparities in 1/8 px and
-    infrared focal lengths of 575 to 585 px at 640x480 (the calibrations that OpenNI and ROS ship); a window of 9x9 px
-    is what published simulators of it use. About a tenth of the pattern's cells is lit. The noise and losses are
-    calibrated: row None of Table V, roughness and holes.
+    Known: 75 mm from infrared camera to projector, 25 mm to the colour camera between them, disparities in 1/8 px,
+    infrared focal lengths of 575 to 585 px at 640x480 (the calibrations that OpenNI and ROS ship), some 35,000 dots in
+    a frame, a tenth of its pixels, and a window of 9x9 px in published simulators of it. Noise and losses, and with
+    them the share of features, are calibrated: row None of Table V, roughness and holes.
     """
 
     focal_px: float = 575.8
@@ -87,16 +87,16 @@ class StructuredLight(SensorSettings):
     colour_mm: float = 25.0
     steps_per_px: int = 8
     window_px: int = 9
-    feature_share: float = 0.11
-    least_features: int = 3
-    tolerance_px: float = 0.75
-    feature_noise_px: float = 0.10
-    pixel_noise_px: float = 0.05
-    dark: tuple[float, float] = (0.02, 0.12)
+    feature_share: float = 0.16
+    least_features: int = 2
+    tolerance_px: float = 1.5
+    feature_noise_px: float = 0.15
+    pixel_noise_px: float = 0.055
+    dark: tuple[float, float] = (0.063, 0.073)
     full_light_mm: float = 800.0
     glare: float = 0.5
     glass_loss: float = 0.3
-    glass_glare_deg: float = 6.0
+    glass_glare_deg: float = 11.0
     unit_mm: float = 1.0
     nearest_mm: float = 450.0
     farthest_mm: float = 4000.0
@@ -107,8 +107,8 @@ class ActiveStereo(SensorSettings):
     """A RealSense D435 at 1280x720.
 
     Known: 50 mm between the imagers, the colour camera 15 mm beyond the left one, a focal length of about 640 px at
-    that resolution, disparities in 1/32 px (five fractional bits). The noise and losses are calibrated: row None of
-    Table V, roughness and holes.
+    that resolution, disparities in 1/32 px (five fractional bits). Noise, losses and features are calibrated: row None
+    of Table V, roughness and holes.
     """
 
     focal_px: float = 640.0
@@ -117,15 +117,15 @@ class ActiveStereo(SensorSettings):
     steps_per_px: int = 32
     window_px: int = 9
     feature_share: float = 0.25
-    least_features: int = 5
-    tolerance_px: float = 1.0
-    feature_noise_px: float = 0.3
-    pixel_noise_px: float = 0.0
-    dark: tuple[float, float] = (0.02, 0.12)
+    least_features: int = 2
+    tolerance_px: float = 2.5
+    feature_noise_px: float = 0.7
+    pixel_noise_px: float = 0.1
+    dark: tuple[float, float] = (0.03, 0.08)
     full_light_mm: float = 500.0
     glare: float = 0.5
-    glass_loss: float = 0.3
-    glass_glare_deg: float = 6.0
+    glass_loss: float = 0.5
+    glass_glare_deg: float = 16.0
     unit_mm: float = 1.0
     nearest_mm: float = 200.0
     farthest_mm: float = 10000.0
@@ -153,8 +153,8 @@ class Sight:
     """What the sensor's two eyes see of a scene, before anything is measured.
 
     ``reference`` is the reference imager as a camera, ``depth_mm``, ``albedo`` (near infrared), ``gloss``, ``normals``
-    its view as in :class:`~facedepth_kit.rendering.View`. ``glare_deg``, float32, is how far the normal of a lens before
-    the surface is from mirroring the partner's light into the imager, NaN without a lens. ``partner_mm`` is the
+    its view as in :class:`~facedepth_kit.rendering.View`. ``glare_deg``, float32, is how far the normal of a lens
+    before the surface is from mirroring the partner's light into the imager, NaN without a lens. ``partner_mm`` is the
     partner's depth, float32; its columns begin ``partner_left`` px further left.
     """
 

@@ -74,9 +74,9 @@ class KinectSettings:
     distance_mm: tuple[float, float] = (710.0, 890.0)
     wall_mm: float = 1250.0
     session_shift_mm: float = 8.0
-    picture_shift_mm: float = 2.5
+    picture_shift_mm: float = 2.0
     session_turn_deg: float = 3.0
-    picture_turn_deg: float = 1.5
+    picture_turn_deg: float = 1.2
     profile_deg: tuple[float, float] = (78.0, 92.0)
     spectacles_share: float = 0.2
 
@@ -97,7 +97,7 @@ class RealSenseSettings:
     distance_mm: tuple[float, float] = (350.0, 700.0)
     frames_per_recording: int = 5
     frames_per_second: float = 6.0
-    turn_deg: tuple[float, float, float] = (6.0, 4.0, 3.0)
+    turn_deg: tuple[float, float, float] = (5.0, 4.0, 2.0)
     shift_mm: tuple[float, float, float] = (8.0, 5.0, 10.0)
     spectacles_share: float = 0.35
     print_mm: tuple[float, float] = (150.0, 210.0)
@@ -190,7 +190,7 @@ def realsense_recording(
     light = _light(rng, strength=float(rng.uniform(0.5, 1.0)))
     place = rng.normal(0, 1, 2) * (0.08, 0.02) * distance_mm
     place[1] -= 0.02 * distance_mm
-    posture = rng.normal(0, 1, 3) * (4.0, 3.0, 2.0)
+    posture = rng.normal(0, 1, 3) * (3.0, 3.0, 1.5)
     start = rng.integers(2**32)
     moves = wander(np.arange(count) / settings.frames_per_second, rng)
     mood = np.abs(wander(np.arange(count) / settings.frames_per_second, rng)[:, :2])

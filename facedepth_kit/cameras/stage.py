@@ -26,6 +26,7 @@ Frame = npt.NDArray[np.uint16]
 
 IDENTITY = FaceSettings(expressive_share=0.0, yaw_deg=(0.0, 0.0), pitch_deg=(0.0, 0.0), roll_deg=(0.0, 0.0))
 NOSE_TIP, EARS = 30, [0, 16]  # of the 68 landmarks
+GOLDEN_RATIO = (1 + 5**0.5) / 2  # its multiples' fractions are spread evenly
 LENS_VEIL = 0.05  # a spectacle lens adds this much white to the picture
 
 
@@ -87,11 +88,12 @@ class Shot:
 
 
 def draw_person(seed: int, number: int, *, spectacles_share: float) -> Person:
-    """Person ``number`` of the data set with this ``seed``."""
+    """Person ``number`` of the data set with this ``seed``; of any few in a row about that share wears spectacles."""
     rng = np.random.default_rng([seed, number, 0])
     face = replace(draw_face(rng, IDENTITY), extent="head")
     look = draw_appearance(rng, face)
-    return Person(f"{number:04d}", face, look, bool(rng.random() < spectacles_share), (seed, number))
+    place = np.random.default_rng([seed, 0]).random() + number * GOLDEN_RATIO
+    return Person(f"{number:04d}", face, look, bool(place % 1 < spectacles_share), (seed, number))
 
 
 def seat(
