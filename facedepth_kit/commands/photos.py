@@ -55,7 +55,9 @@ def open_source(arguments: argparse.Namespace) -> MeshSource:
 
 
 def _complain(line: str) -> None:
-    print(f"facedepth: error: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    from tqdm.auto import tqdm
+
+    tqdm.write(f"facedepth: error: {' '.join(line.split())}", file=sys.stderr)  # above a progress bar, not into it
 
 
 # --- synthesize -----------------------------------------------------------------------------------------------------
