@@ -86,7 +86,9 @@ def turned(
     mesh = surface(depth, depth_range, pixel_mm)
     if not len(mesh.triangles):
         return np.full((size_px, size_px, 3), BEHIND, np.uint8)
-    vertices = mesh.vertices_mm @ rotation(yaw_deg, pitch_deg, 0.0).T.astype(np.float32)
+    x, y, z = rotation(yaw_deg, pitch_deg, 0.0).T.astype(np.float32)
+    # A matrix product this flat takes ten times as long.
+    vertices = mesh.vertices_mm[:, :1] * x + mesh.vertices_mm[:, 1:2] * y + mesh.vertices_mm[:, 2:] * z
     side_mm = depth.shape[1] * pixel_mm
     camera = Camera(VIEW_MM, VIEW_MM * size_px / side_mm, (size_px / 2, size_px / 2), size_px)
     depth_mm, triangle = rasterize(Mesh(vertices, mesh.triangles), camera)
