@@ -97,6 +97,36 @@ NOTEBOOKS = (
     Notebook("08_your_recordings", outputs=(*_table("recordings"), "recordings.png"), weights=True, own_data=True),
     Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
     Notebook(
+        "12_roughness_and_holes",
+        outputs=(*_table("roughness_readings", "table_5"), "figure_09.png"),
+        results=("camera_measures.csv",),
+        weights=True,
+        own_data=True,
+    ),
+    Notebook(
+        "13_falsification",
+        outputs=(*_table("table_6"), "figure_10.png"),
+        needs=("camera_measures.csv",),
+        weights=True,
+        own_data=True,
+    ),
+    Notebook(
+        "14_landmarks_and_pad",
+        outputs=(
+            *_table("table_7", "pad_decisions", "pad_curves"),
+            *("figure_11.png", "figure_12.png", "pad_curves.png"),
+        ),
+        needs=("camera_measures.csv",),
+        weights=True,
+        own_data=True,
+    ),
+    Notebook(
+        "15_camera_samples",
+        outputs=tuple(f"figure_{number:02d}.png" for number in (1, 2, 15, 16, 17, 18)),
+        weights=True,
+        own_data=True,
+    ),
+    Notebook(
         "16_ddrnet",
         outputs=(
             *_table("ddrnet_bodies", "ddrnet_faces"),

@@ -22,7 +22,7 @@ from facedepth_kit.evaluation.decisions import (
 )
 from facedepth_kit.evaluation.masks import NEUTRAL
 from facedepth_kit.evaluation.relief import ReliefSettings
-from facedepth_kit.published import KINECTFACEDB, REALSENSE, SUBTABLES, Measured, Verdict, rows, verdicts
+from facedepth_kit.published import KINECTFACEDB, REALSENSE, SUBTABLES, Measured, Verdict, growth, rows, verdicts
 
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -146,6 +146,30 @@ def long_table(
     return lines
 
 
+def growth_rows(measured: Measured, *, simulated: bool) -> list[Row]:
+    """Lines for Table VI that make the paper's words a number: the error of occluded faces over that of bare ones."""
+    lines = []
+    for row in rows("VI"):
+        for condition in ("mouth", "paper") if row in measured else ():
+            verdict = growth(measured, row, condition)
+            lines.append(
+                {
+                    "table": "VI",
+                    "row": row,
+                    "condition": f"{CONDITIONS[condition]} / {CONDITIONS['none']}",
+                    "metric": "ratio of means",
+                    "value": verdict.measured,
+                    "published": verdict.claim.value,
+                    "images": None,
+                    "comparison": verdict.claim.comparison,
+                    "verdict": WORDS[verdict.holds],
+                    "note": verdict.note,
+                    "simulated": simulated,
+                }
+            )
+    return lines
+
+
 def wide_table(lines: Sequence[Mapping[str, Any]], digits: int) -> list[Row]:
     """The same for reading: a row for each enhancer; for each condition ``mean (std)``, ours and the published.
 
@@ -153,16 +177,17 @@ def wide_table(lines: Sequence[Mapping[str, Any]], digits: int) -> list[Row]:
     """
     table: dict[str, Row] = {}
     for line in lines:
+        if line["metric"] not in ("mean", "std"):  # those are left to the long form
+            continue
         row = table.setdefault(str(line["row"]), {"enhancer": line["row"]})
         for source, suffix in (("value", ""), ("published", ", published")):
-            if line["metric"] in ("mean", "std"):
-                column = f"{line['condition']}{suffix}"
-                known = line[source] not in (None, "") and np.isfinite(float(line[source]))
-                text = f"{float(line[source]):.{digits}f}" if known else ""
-                if line["metric"] == "mean":
-                    row[column] = text
-                elif text:
-                    row[column] = f"{row.get(column, '')} ({text})"
+            column = f"{line['condition']}{suffix}"
+            known = line[source] not in (None, "") and np.isfinite(float(line[source]))
+            text = f"{float(line[source]):.{digits}f}" if known else ""
+            if line["metric"] == "mean":
+                row[column] = text
+            elif text:
+                row[column] = f"{row.get(column, '')} ({text})"
     return list(table.values())
 
 
@@ -263,7 +288,7 @@ def decision_rows(
 
 
 def curve_rows(
-    measures: Sequence[Measures], enhancers: Sequence[str], checks: Mapping[str, Sequence[float]]
+    measures: Sequence[Measures], enhancers: Sequence[str], checks: Mapping[str, Sequence[float] | FloatArray]
 ) -> list[Row]:
     """BPCER and each instrument's APCER over thresholds, a line for each: what the curves are drawn from."""
     lines = []

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from facedepth_kit.cameras.recording import Recording
 from facedepth_kit.depth import (
     CAMERA_SPAN_MM,
+    HOLE,
     SIZE,
     DepthImage,
     DepthRange,
@@ -224,3 +225,10 @@ def _names(frame: Recording) -> dict[str, Any]:
 
 def _left_out(frame: Recording, reason: str) -> LeftOut:
     return LeftOut(frame.name, frame.person, frame.session, frame.variant, reason)
+
+
+def hole_sizes(depth: DepthImage, mask: Mask) -> list[int]:
+    """Pixels of each connected hole (65535) inside the mask, ascending."""
+    holes = ((depth == HOLE) & mask).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(holes, connectivity=8)
+    return sorted(int(stats[label, cv2.CC_STAT_AREA]) for label in range(1, count))

@@ -19,6 +19,7 @@ from facedepth_kit.evaluation.masks import (
     LeftOut,
     face_mask,
     face_square,
+    hole_sizes,
     into_square,
     nearest_mm,
     prepare_faces,
@@ -64,6 +65,15 @@ def test_nearest_of_an_area() -> None:
     assert nearest_mm(depth_mm, np.array([[True, True], [False, False]])) == 5.0
     with pytest.raises(KitError, match="holes only"):
         nearest_mm(depth_mm, np.array([[True, False], [False, False]]))
+
+
+def test_hole_sizes_count_connected_holes_inside_the_mask() -> None:
+    depth = np.zeros((6, 6), np.uint16)
+    depth[0, 0] = depth[1, 1] = depth[4, 1:4] = depth[3, 5] = HOLE
+    mask = np.ones((6, 6), np.bool_)
+    mask[:, 5] = False
+    assert hole_sizes(depth, mask) == [2, 3]
+    assert hole_sizes(np.zeros((6, 6), np.uint16), mask) == []
 
 
 @pytest.fixture(scope="module")
