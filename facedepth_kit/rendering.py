@@ -151,7 +151,7 @@ class ColouredMesh:
     """A mesh with a surface to look at.
 
     ``colours`` is the linear albedo of each vertex, float32 (V, 3) RGB in 0..1; ``gloss`` float32 (V,) runs from 0
-    (dull) to 1 (wet). ``name`` says what it is ("head", "hair", "paper"). Raises :class:`KitError` if the counts differ.
+    (dull) to 1 (wet). ``name`` says what it is ("head", "hair"). Raises :class:`KitError` if the counts differ.
     """
 
     mesh: Mesh
@@ -172,10 +172,11 @@ class ColouredMesh:
 class Light:
     """One lamp far away and light from all around.
 
-    ``direction`` points to the lamp in the mesh's axes (z towards the camera), of any length; ``intensity`` and
-    ``ambient`` are the linear brightness of a white surface that faces the lamp, or lies in its shadow. ``softness``
-    (0..1) lets light creep round the edge of the lit side, as skin does. ``backdrop`` is the linear colour where no
-    mesh is seen.
+    ``direction`` points to the lamp in the mesh's axes (z towards the camera), of any length. ``intensity`` is the
+    linear brightness that the lamp gives a white surface facing it; ``ambient`` what a white surface that faces
+    upwards gets from all around (three quarters of it when upright, half when facing down). ``softness`` (0..1) lets
+    the lamp's light creep round the edge of the lit side, as skin does. ``backdrop`` is the linear colour where no mesh
+    is seen.
     """
 
     direction: tuple[float, float, float] = (0.3, 0.5, 1.0)

@@ -63,6 +63,7 @@ MIRRORED = {
 CONTOUR_PIVOT_MM = (0.0, 700.0)  # the jaw's seventeen points lie on rays from here, in the frontal plane
 CONTOUR_TOP_MM = 738.0  # the first and the last point: between eyes and brows
 CONTOUR_VERTICES = 32  # candidates a ray: the outermost one in the image is the point
+CONTOUR_BAND_MM = 42.0  # candidates lie at most this far inside the frontal outline
 CONTOUR_EAR_Z_MM, FRONT_Z_MM = 60.0, 75.0
 JAW_LINE_MM, JAW_LINE_Z_MM, JAW_LINE_SLOPE = 608.0, 140.0, 0.45  # below it the throat begins: y and z, and its rise
 
@@ -269,7 +270,7 @@ def contour_vertices(fine: np.ndarray, triangles: np.ndarray, ears: np.ndarray) 
     for step, turn in enumerate(stops):
         for number, signed in ((8 - step, turn), (8 + step, -turn)):
             on_ray = np.abs(angle - signed) < np.radians(2.5)
-            outer = on_ray & (radius > widest[round(np.degrees(turn) * 2)] - 22)
+            outer = on_ray & (radius > widest[round(np.degrees(turn) * 2)] - CONTOUR_BAND_MM)
             pick, place = skin[outer], np.abs(angle - signed)[outer]
             depths = np.linspace(fine[pick, 2].min(), fine[pick, 2].max(), CONTOUR_VERTICES)
             rows[number] = [

@@ -116,7 +116,7 @@ def draw_appearance(rng: np.random.Generator, parameters: FaceParameters | None 
         0.8, 1.25
     )
     old = _macro_share(parameters, "old") if parameters is not None else None
-    grey = float(np.clip(2 * ((old if old is not None else rng.random() ** 2) - 0.45) + rng.normal(0, 0.15), 0, 1))
+    grey = float(np.clip(2 * ((old if old is not None else rng.random() ** 2) - 0.6) + rng.normal(0, 0.15), 0, 1))
     hair = hair * (1 - grey) + np.asarray(GREY_HAIR) * grey
     brows = hair * min(rng.uniform(0.6, 1.0), 0.06 / hair.mean())
     iris = IRIS_COLOURS[int(rng.integers(0, 2 if dark_hair else len(IRIS_COLOURS)))]
