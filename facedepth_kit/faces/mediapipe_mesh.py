@@ -11,6 +11,7 @@ fetches (:func:`find_model`):
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
 import os
 import re
@@ -302,6 +303,8 @@ class _Task:
             self._landmarker = vision.FaceLandmarker.create_from_options(settings)
         except Exception as error:  # its C++ core raises many kinds
             raise KitError(f"{path}: found no face landmarker ({str(error).splitlines()[0][:160]})") from None
+        # At the interpreter's end it would close itself through threads that are gone by then, and complain.
+        atexit.register(setattr, self._landmarker, "_handle", None)
 
     def crop(self, picture: Picture, face: Face) -> Crop:
         return _crop(picture, _by_face(face, TASK_GROWTH, TASK_PX), TASK_PX)
@@ -309,7 +312,10 @@ class _Task:
     def points(self, pixels: FloatArray) -> FloatArray | None:
         picture = np.ascontiguousarray(np.rint(pixels * 255).astype(np.uint8))
         image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=picture)
-        found = self._landmarker.detect(image).face_landmarks
+        try:
+            found = self._landmarker.detect(image).face_landmarks
+        except RuntimeError as error:
+            raise KitError(f"face landmarker: {str(error).splitlines()[0][:160]}") from None
         if not found:
             return None
         # Shares of the image, z on x's scale; 0 is the first pixel's edge, not its centre.
