@@ -134,8 +134,13 @@ NOTEBOOKS = (
         ),
         weights=True,
     ),
-    Notebook("17_compare_enhancers", outputs=(*_table("compare_changes"), "profile_lines.png"), weights=True),
-    Notebook("18_pad_desk", outputs=("pad_desk.png",), weights=True),
+    Notebook(
+        "17_compare_enhancers",
+        outputs=(*_table("compare_changes"), "profile_lines.png"),
+        weights=True,
+        own_data=True,
+    ),
+    Notebook("18_pad_desk", outputs=("pad_desk.png",), weights=True, own_data=True),
 )
 
 

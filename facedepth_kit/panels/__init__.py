@@ -6,7 +6,7 @@ from facedepth_kit.panels.compare import EnhancerPanel, enhancer_panel
 from facedepth_kit.panels.degradation import DegradationPanel, degradation_panel
 from facedepth_kit.panels.faces import EXPRESSIONS, FaceChoice
 from facedepth_kit.panels.pad import PadPanel, landmark_picture, pad_panel
-from facedepth_kit.panels.specimens import Specimen, from_file, from_recordings, synthetic
+from facedepth_kit.panels.specimens import Specimen, first_of_each, from_file, from_recordings, synthetic
 
 __all__ = [
     "EXPRESSIONS",
@@ -17,6 +17,7 @@ __all__ = [
     "Specimen",
     "degradation_panel",
     "enhancer_panel",
+    "first_of_each",
     "from_file",
     "from_recordings",
     "landmark_picture",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,16 @@ def from_recordings(recordings: Iterable[Recording], count: int | None = None) -
     return islice(found, count)
 
 
+def first_of_each(recordings: Iterable[Recording]) -> Iterator[Recording]:
+    """Of frames that were taken one after the other of the same person, session and variant, the first."""
+
+    def taken(recording: Recording) -> tuple[str, str, str, str]:
+        return recording.person, recording.session, recording.variant, recording.name.rpartition("/")[0]
+
+    for _, frames in groupby(recordings, taken):
+        yield next(frames)
+
+
 def from_recording(recording: Recording) -> Specimen | None:
     """The face of a recording, cut out as ``facedepth enhance`` does; None where Dlib finds none, or no depth there."""
     from facedepth_kit.evaluation.masks import into_square
@@ -95,8 +105,9 @@ def from_recording(recording: Recording) -> Specimen | None:
     if picture.ndim == 2 or picture.dtype != np.uint8:
         picture = np.repeat(to_grey(picture)[..., None], 3, axis=-1)
     title = " ".join(part for part in (recording.person, recording.session, recording.variant) if part)
+    title = title.replace("_", " ") or recording.name
     return Specimen(
-        title or recording.name,
+        f"simulated: {title}" if recording.simulated else title,
         crop,
         region.depth_range,
         close_gaps(crop != HOLE, GAP_PX),
@@ -104,7 +115,7 @@ def from_recording(recording: Recording) -> Specimen | None:
         picture=_cut(np.asarray(picture, np.uint8), square),
         pixel_mm=RECORDED_PIXEL_MM,
         recording=True,
-        note="Simulated: no camera has seen this." if recording.simulated else "A recording.",
+        note="Simulated: a drawn face before a simulated camera." if recording.simulated else "A recording.",
     )
 
 

@@ -19,8 +19,8 @@
 #
 # **Comes out:** a picture of depth along one line across a face, and a table of what each enhancer changed.
 #
-# *What is simulated:* the faces are drawn by the kit. Files of your own stay on your machine; nothing of them is
-# written.
+# *What is simulated:* the faces are drawn by the kit, and so are the camera's frames unless you have some. Files of
+# your own are shown here and nowhere else; nothing of them is written.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -36,14 +36,18 @@ work
 # %% [markdown]
 # ## Images to look at
 #
-# Three drawn faces, degraded as in `02_degradation`. Their truth is known, so the panel can show it beside the
-# enhancers.
+# Three drawn faces, degraded as in `02_degradation`: their truth is known, so the panel can show it beside the
+# enhancers. Then a few frames of a RealSense: your own if there are any (`11_simulated_cameras` says where they are
+# looked for), simulated ones otherwise.
 
 # %%
-from facedepth_kit.panels import FaceChoice, synthetic
+from facedepth_kit.cameras.datasets import realsense
+from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
 choices = [FaceChoice(3, "smile"), FaceChoice(1), FaceChoice(4, "open mouth", yaw_deg=20.0)]
-specimens = [synthetic(choice, seed=work.seed + number) for number, choice in enumerate(choices)]
+drawn = [synthetic(choice, seed=work.seed + number) for number, choice in enumerate(choices)]
+recorded = list(from_recordings(first_of_each(realsense(work)), 3))
+print(f"{len(drawn)} drawn faces, {len(recorded)} of a camera ({recorded[0].note if recorded else 'none found'})")
 
 # %% [markdown]
 # ## The panel
@@ -58,12 +62,12 @@ from facedepth_kit.panels import enhancer_panel
 
 learned = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()), None)
 shown = ["Hf-L", "Telea+bilateral", *filter(None, [learned])]
-panel = enhancer_panel(specimens, enhancers=shown)
+panel = enhancer_panel([*drawn, *recorded], enhancers=shown)
 panel
 
 # %% [markdown]
 # **Try.** Turn the relief far to one side: which enhancer's nose stands out as the true one does? Then move the
-# profile's line across the tip of the nose.
+# profile's line across the tip of the nose. Then take a frame of the camera: what is different about its holes?
 #
 # ## Predict: who leaves the measured pixels alone?
 #
@@ -78,9 +82,9 @@ from facedepth_kit.evaluation.error import face_rmse
 
 
 def changes(name):
-    """What an enhancer did to the three faces, on average: holes left, change where measured, error."""
+    """What an enhancer did to the drawn faces, on average: holes left, change where measured, error."""
     found = []
-    for one in specimens:
+    for one in drawn:
         result = one.enhanced(name)
         measured = one.area & (one.depth != HOLE) & (result != HOLE)
         moved_mm = np.abs(result[measured].astype(float) - one.depth[measured]) * one.depth_range.span_mm / FARTHEST
@@ -92,7 +96,7 @@ def changes(name):
 names = [name for name in enhancers.names() if name in enhancers.available()]
 table = [{"enhancer": name, "kind": enhancers.get(name).kind, **changes(name)} for name in names]
 caption = (
-    f"What each enhancer did to {len(specimens)} degraded faces (simulated): share of hole pixels left in the face, "
+    f"What each enhancer did to {len(drawn)} degraded faces (simulated): share of hole pixels left in the face, "
     "mean change of the pixels that had been measured (mm), face RMSE."
 )
 work.save_table("compare_changes", table, caption)
@@ -114,7 +118,7 @@ work.save_table("compare_changes", table, caption)
 # %%
 from facedepth_kit.depth import to_millimetres
 
-one = specimens[0]
+one = drawn[0]
 row = int(np.round(one.landmarks[30, 1]))
 images = {"degraded": one.depth, **{name: one.enhanced(name) for name in shown[1:]}, "ground truth": one.ground_truth}
 lines = {name: to_millimetres(image[row], one.depth_range) - one.depth_range.near_mm for name, image in images.items()}

@@ -11,16 +11,17 @@
 # %% [markdown]
 # # Is this a face?
 #
-# **Goal.** Hold the depth at a face's landmarks against three rules, and decide: a face, or something held up before
-# the camera (a *presentation attack*: a print, a screen, a mask).
+# **Goal.** Hold the depth at a face's landmarks against three rules, and decide: a face, or something that is held up
+# before the camera. The second is called a *presentation attack* (a print, a screen, a mask), the first *bona fide*,
+# and telling them apart *presentation attack detection*, PAD.
 #
-# **You will learn** what the 68 landmarks are, which of them fail which rule and why, and what a threshold trades
-# against what.
+# **You will learn** what the 68 landmarks are, which of them break which rule and why, what a threshold trades against
+# what, and what an enhancer does to such a check.
 #
 # **Comes out:** a picture of the landmarks by the rule that they break (after section IV-G).
 #
-# *What is simulated:* all faces here are drawn by the kit, and their landmarks are the face model's own. With a camera,
-# Dlib finds them in the picture beside the depth.
+# *What is simulated:* people, prints and camera, unless you have RealSense recordings of your own. Those are shown here
+# and nowhere else; nothing of them is written.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -36,62 +37,81 @@ work
 # %% [markdown]
 # ## Sixty-eight points
 #
-# They follow the jaw from ear to ear, the brows, the nose, the eyes and the mouth. On a true face, depth at these
-# points obeys simple rules. Section IV-G of the paper takes three: each landmark **has** depth; none is **nearer than
-# the tip of the nose**; and along the **jaw**, from the chin to either ear, each is no nearer than the one before. The
-# share of landmarks that break a rule is the *geometric PAD error*.
+# They follow the jaw from ear to ear, the brows, the nose, the eyes and the mouth; Dlib finds them in the colour
+# picture that belongs to the depth image. On a true face, depth at these points obeys simple rules. Section IV-G of the
+# paper takes three: each landmark **has** depth; none is **nearer than the tip of the nose**; and along the **jaw**,
+# from the chin to either ear, each is no nearer than the one before. The share of landmarks that break a rule is the
+# *geometric PAD error*: zero for a plausible face.
 
 # %%
-from facedepth_kit.panels import FaceChoice, synthetic
+from facedepth_kit.cameras.datasets import realsense
+from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
-choices = [FaceChoice(1), FaceChoice(3, "smile"), FaceChoice(4, "open mouth", yaw_deg=20.0)]
-specimens = [synthetic(choice, seed=work.seed + number) for number, choice in enumerate(choices)]
+recordings = realsense(work)
+recorded = list(from_recordings(first_of_each(recordings), 8))
+drawn = [synthetic(FaceChoice(1), seed=work.seed), synthetic(FaceChoice(3, "smile"), seed=work.seed + 1)]
+print("recordings:", "simulated" if recordings.simulated else "your own")
+print(*(one.name for one in recorded), sep="\n")
 
 # %% [markdown]
 # ## Predict
 #
-# Degraded as in `02_degradation`, a face has holes everywhere and most at its rim. Which landmarks will suffer most?
-# And what happens to the whole check if the one hole too many lies at the tip of the nose?
+# A print is flat, or bent like paper. Which of the three rules can it break, and which landmarks will it be? And a
+# face with holes: what happens to the whole check if the one hole too many lies at the tip of the nose?
 #
 # ## The panel
 #
-# Left the image as it was measured, right after an enhancer. The first slider is the threshold of the geometric PAD
-# error; the second belongs to a check of the kit's own: how far the nose must stand out of the best (bent) sheet of
-# paper through the other landmarks.
+# Left the image as the camera gave it, right after an enhancer. The first slider is the threshold of the geometric PAD
+# error. The second belongs to a check of the kit's own: how far the nose must stand out of the best sheet of paper
+# (flat or bent) through the other landmarks.
 
 # %%
 from facedepth_kit.panels import pad_panel
 
-panel = pad_panel(specimens)
+panel = pad_panel([*recorded, *drawn])
 panel
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The jaw: it runs along the rim, where holes are. A hole at the tip of the nose is the worst that can happen: a hole
-# counts as the farthest depth, so every landmark is nearer than the nose, and all fail at once. That is why an
-# enhancer that fills holes helps this check so much, whether or not it fills them *rightly*.
+# On a flat print the tip of the nose is no nearer than anything else: which landmarks lie before it is decided by
+# noise and by how the sheet is tilted, so many break the second rule. A print that is bent around a vertical axis
+# bulges towards the camera as a face does: fewer break it, and the jaw even recedes as it should. And a hole counts as
+# the farthest depth: with a hole at the tip of the nose, every landmark is nearer, and all of them fail at once. The
+# drawn faces at the end of the list show that.
 # </details>
 #
 # ## In numbers
+#
+# With and without the enhancer that the panel shows. *Nose* is how far its tip stands out of the sheet.
 
 # %%
 from IPython.display import Markdown
 
 from facedepth_kit.evaluation.pad import geometric_pad
+from facedepth_kit.evaluation.relief import face_relief
 from facedepth_kit.workspace import markdown_table
 
-rules = {"hole": "hole", "before_nose": "nearer than the nose", "jaw": "jaw"}
+
+def judged(one, depth):
+    """How many landmarks break each rule, the error, and the height of the nose."""
+    result = geometric_pad(depth, one.landmarks)
+    counts = {rule: int(getattr(result, rule).sum()) for rule in ("hole", "before_nose", "jaw")}
+    return counts | {"error": result.error, "nose_mm": face_relief(depth, one.landmarks, one.depth_range).nose_mm}
+
+
+# %%
+name = panel.enhancer.value
 rows = []
-for one in specimens:
-    for name, depth in (("degraded", one.depth), ("enhanced", one.enhanced(panel.enhancer.value))):
-        result = geometric_pad(depth, one.landmarks)
-        counts = {title: int(getattr(result, rule).sum()) for rule, title in rules.items()}
-        rows.append({"face": one.name, "image": name, **counts, "error": result.error})
-Markdown(markdown_table(rows))
+for one in (*recorded, *drawn):
+    rows.append({"image": one.name, "enhancer": "None", **judged(one, one.depth)})
+    rows.append({"image": one.name, "enhancer": name, **judged(one, one.enhanced(name))})
+Markdown(markdown_table(rows, digits=3))
 
 # %% [markdown]
 # ## In a picture
+#
+# Only what is simulated is drawn into the figure.
 
 # %%
 import numpy as np
@@ -108,22 +128,46 @@ def dotted(one, depth):
 
 
 # %%
-top = [dotted(one, one.depth) for one in specimens]
-bottom = [dotted(one, one.enhanced(panel.enhancer.value)) for one in specimens]
-errors = [[f"{geometric_pad(one.depth, one.landmarks).error:.3f}" for one in specimens]]
-errors.append([f"{geometric_pad(one.enhanced(panel.enhancer.value), one.landmarks).error:.3f}" for one in specimens])
-figure = plots.picture_grid(
-    [top, bottom], errors, row_labels=["degraded", panel.enhancer.value], size=2.6, title_size=9
-)
+by_kind = {}
+for one in recorded if recordings.simulated else []:
+    by_kind.setdefault(one.name.split(" ", 3)[-1], one)
+columns = {**by_kind, "drawn, degraded": drawn[0]}
+pairs = {kind: (one.depth, one.enhanced(name)) for kind, one in columns.items()}
+pictures = [[dotted(columns[kind], pair[row]) for kind, pair in pairs.items()] for row in (0, 1)]
+titles = [
+    [f"{kind}: {judged(columns[kind], pair[row])['error']:.3f}" for kind, pair in pairs.items()] for row in (0, 1)
+]
+figure = plots.picture_grid(pictures, titles, row_labels=["as measured", name], size=2.6, title_size=9)
+
+# %%
 caption = (
-    "The 68 landmarks of simulated faces by the rule of section IV-G that they break: black has no depth, red is "
-    "nearer than the tip of the nose, orange (jaw) nearer than the one before it; white breaks none. Above each: the "
-    "error."
+    "The 68 landmarks by the rule of section IV-G that they break: black has no depth, red is nearer than the tip of "
+    "the nose, orange (jaw) nearer than the one before it; white breaks none. Numbers: geometric PAD error. Simulated "
+    "people, prints and camera."
 )
-work.save_figure(figure, "pad_desk.png", caption, width=820)
+work.save_figure(figure, "pad_desk.png", caption, width=900)
 
 # %% [markdown]
+# **Exercise.** Find the lowest threshold at which every bona fide image passes. Which attacks pass with it, too? Do it
+# with the slider first, then by the table.
+
+# %%
+bona_fide = [row["error"] for row in rows if "bona fide" in row["image"] and row["enhancer"] == "None"]
+attacks = [row for row in rows if "print" in row["image"] and row["enhancer"] == "None"]
+if bona_fide and attacks:
+    threshold = max(bona_fide) + 1 / 68
+    passing = [row["image"] for row in attacks if row["error"] < threshold]
+    print(f"threshold {threshold:.3f}: {len(passing)} of {len(attacks)} attacks pass: {', '.join(passing) or 'none'}")
+
+# %% [markdown]
+# <details><summary>What to make of it</summary>
+#
+# A handful of images says little; `14_landmarks_and_pad` counts over all of them, with and without each enhancer, and
+# draws the whole trade between attacks that pass and people who are turned away. What a handful does show is the
+# mechanism: closing holes takes away the failures of the first rule, whoever stands before the camera; what becomes of
+# the other two depends on how an enhancer smooths and what it invents.
+# </details>
+#
 # ## What you have seen
 #
-# Three rules, one number, one threshold; and that filling holes alone makes a check look better. The map of all
-# notebooks is in **`00_start_here`**.
+# Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This was the last notebook: the map of all of them is in **`00_start_here`**.
