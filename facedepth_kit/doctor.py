@@ -274,13 +274,6 @@ DATA_SETS = (
         "EURECOM_Kinect_Face_Dataset",
         "request it from EURECOM and unpack it into the data folder",
     ),
-    DataSet(
-        "PRNet",
-        "FACEDEPTH_PRNET",
-        "PRNet",
-        "Data/net-data/256_256_resfcn256_weight.index",
-        "clone github.com/YadiraF/PRNet, put its network data into Data/net-data",
-    ),
 )
 
 
@@ -295,7 +288,44 @@ def data_sets() -> Iterator[Finding]:
         else:
             text = f"{known.title} is not in {folder}"
             yield Finding(topic, "absent", text, f"{known.fix}, or set {known.variable}")
+    yield prnet(topic)
+    yield face_mesh(topic)
     yield ddrnet(topic)
+
+
+def prnet(topic: str) -> Finding:
+    """PRNet's files, which make photos 3D as in the paper: all there and of the official size, some, or none."""
+    from facedepth_kit.faces.prnet import FILES, NET_FOLDER, REPOSITORY, TERMS, UV_FOLDER, file_problems, find_root
+
+    folder = find_root()
+    problems = file_problems()
+    if not problems:
+        return Finding(topic, "ok", f"PRNet in {folder} (SHA-256 is checked when it is used)")
+    fix = (
+        f"fetch its network by the links in the README of {REPOSITORY} into {folder / NET_FOLDER}, and the index files "
+        f"from its {UV_FOLDER} into {folder / UV_FOLDER} ({TERMS}), or set FACEDEPTH_PRNET"
+    )
+    if len(problems) == len(FILES) and not any((folder / path).exists() for path in FILES):
+        return Finding(topic, "absent", f"PRNet is not in {folder}: photos need it, or MediaPipe's face mesh", fix)
+    return Finding(topic, "broken", f"PRNet in {folder}: {', '.join(problems)}", fix)
+
+
+def face_mesh(topic: str) -> Finding:
+    """MediaPipe's face mesh, the free way to try photos: a wheel that is read, or a task file and the package."""
+    import importlib.util
+
+    from facedepth_kit.faces.mediapipe_mesh import FETCH, find_model
+
+    try:
+        model = find_model()
+    except KitError:
+        folder = os.environ.get("FACEDEPTH_FACE_MESH") or data_dir() / "mediapipe"
+        fix = f"{FETCH} -d {folder} (Apache 2.0; it is read, not installed)"
+        return Finding(topic, "absent", f"MediaPipe's face mesh is not in {folder}", fix)
+    if model.suffix == ".task" and importlib.util.find_spec("mediapipe") is None:
+        text = f"{model} wants the mediapipe package, which is not installed"
+        return Finding(topic, "broken", text, "pip install 'facedepth-kit[photos]'")
+    return Finding(topic, "ok", f"MediaPipe's face mesh in {model}")
 
 
 def ddrnet(topic: str) -> Finding:

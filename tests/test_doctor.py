@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from facedepth_kit import doctor
 from facedepth_kit.doctor import Finding
 from facedepth_kit.enhancers import names
+from facedepth_kit.faces import prnet
 from facedepth_kit.paths import repository_root
 
 
@@ -52,22 +54,56 @@ def test_networks_without_weights_are_optional(tmp_path: Path) -> None:
     assert all(name in absent.text for name in names() if name.startswith("DL-") and name != "DL-Delta-1")
 
 
+def states() -> dict[str, str]:
+    """States of the optional data."""
+    found = [finding.state for finding in doctor.data_sets()]
+    return dict(zip(("KinectFaceDB", "PRNet", "MediaPipe", "DDRNet"), found, strict=True))
+
+
 def test_data_sets_are_found_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for known in doctor.DATA_SETS:
         monkeypatch.setenv(known.variable, str(tmp_path))
-    monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path))
-    assert [finding.state for finding in doctor.data_sets()] == ["absent"] * 3
+    for name in ("PRNET", "DDRNET", "FACE_MESH"):
+        monkeypatch.setenv(f"FACEDEPTH_{name}", str(tmp_path))
+    assert states() == dict.fromkeys(("KinectFaceDB", "PRNet", "MediaPipe", "DDRNet"), "absent")
     (tmp_path / "EURECOM_Kinect_Face_Dataset").mkdir()
-    (tmp_path / "Data" / "net-data").mkdir(parents=True)
-    (tmp_path / "Data" / "net-data" / "256_256_resfcn256_weight.index").touch()
+    (tmp_path / "mediapipe-0.10.21-any.whl").touch()
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "noBN_L1_sd100_B16-6000.index").touch()
-    assert [finding.state for finding in doctor.data_sets()] == ["ok", "ok", "broken"]
+    assert states() == {"KinectFaceDB": "ok", "PRNet": "absent", "MediaPipe": "ok", "DDRNet": "broken"}
     data = tmp_path / "experiment" / "noBN_L1_sd100_B16-6000.data-00000-of-00001"
     data.touch()
-    assert [finding.state for finding in doctor.data_sets()] == ["ok", "ok", "note"]
+    assert states()["DDRNet"] == "note"
     data.write_bytes(bytes(12_019_716))
-    assert [finding.state for finding in doctor.data_sets()] == ["ok"] * 3
+    assert states()["DDRNet"] == "ok"
+
+
+def test_prnet_is_whole_or_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEDEPTH_PRNET", str(tmp_path))
+    absent = doctor.prnet("x")
+    assert absent.state == "absent"
+    assert "github.com/YadiraF/PRNet" in absent.fix
+    assert "research purposes" in absent.fix
+    for path, size in prnet.FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        with (tmp_path / path).open("wb") as file:
+            file.truncate(size or 9)
+    assert doctor.prnet("x").state == "ok"
+    (index, data, *_) = prnet.FILES
+    (tmp_path / index).unlink()
+    (tmp_path / data).write_bytes(b"cut short")
+    broken = doctor.prnet("x")
+    assert broken.state == "broken"
+    assert "256_256_resfcn256_weight.index is missing" in broken.text
+    assert "has 9 bytes, not 160290984" in broken.text
+
+
+def test_a_task_file_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = tmp_path / "face_landmarker.task"
+    task.touch()
+    monkeypatch.setenv("FACEDEPTH_FACE_MESH", str(task))
+    installed = importlib.util.find_spec("mediapipe") is not None
+    assert doctor.face_mesh("x").state == ("ok" if installed else "broken")
 
 
 def test_without_its_checkpoint_ddrnet_runs_as_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,9 @@ def test_every_import_is_a_direct_dependency() -> None:
     direct = {canonicalize_name(requirement.name) for requirement in listed()}
     distributions = {**importlib.metadata.packages_distributions(), "dlib": ["dlib-bin"]}  # its wheel does not say
     own = {"facedepth_kit", "tests", "tools"} | sys.stdlib_module_names
-    optional = {"jax", "torch"}  # other Keras backends, imported only where one has been chosen
+    # Other Keras backends, imported only where one has been chosen; the extra photos; TensorFlow's interpreter, once it
+    # is a package of its own.
+    optional = {"jax", "torch", "mediapipe", "ai_edge_litert"}
     undeclared = set()
     for folder in ("facedepth_kit", "tests", "notebooks/src", "tools"):
         for file in (ROOT / folder).rglob("*.py"):

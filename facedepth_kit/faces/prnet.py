@@ -134,12 +134,30 @@ def find_root(given: str | Path | None = None) -> Path:
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
-def files_present(root: str | Path | None = None) -> bool:
-    """Whether the official files all lie where they belong; none is opened."""
+# Where the official files lie, and their sizes where those are fixed.
+FILES: dict[Path, int | None] = {
+    NET_FOLDER / f"{CHECKPOINT.name}{INDEX_SUFFIX}": INDEX_BYTES,
+    NET_FOLDER / f"{CHECKPOINT.name}{DATA_SUFFIX}": DATA_BYTES,
+    UV_FOLDER / "face_ind.txt": None,
+    UV_FOLDER / "uv_kpt_ind.txt": None,
+}
+
+
+def file_problems(root: str | Path | None = None) -> list[str]:
+    """What is wrong with the official files, none of which is opened: missing ones, other sizes; empty if nothing."""
     folder = find_root(root)
-    names = [CHECKPOINT.name + INDEX_SUFFIX, CHECKPOINT.name + DATA_SUFFIX]
-    wanted = [NET_FOLDER / name for name in names] + [UV_FOLDER / name for name in ("face_ind.txt", "uv_kpt_ind.txt")]
-    return all((folder / path).is_file() for path in wanted)
+    problems = []
+    for path, expected in FILES.items():
+        if not (folder / path).is_file():
+            problems.append(f"{path.name} is missing")
+        elif expected is not None and (folder / path).stat().st_size != expected:
+            problems.append(f"{path.name} has {(folder / path).stat().st_size} bytes, not {expected}")
+    return problems
+
+
+def files_present(root: str | Path | None = None) -> bool:
+    """Whether the official files all lie where they belong, as large as they should be; none is opened."""
+    return not file_problems(root)
 
 
 def _check_present(root: Path, prefix: Path) -> None:
