@@ -141,7 +141,7 @@ def fit_camera(
     return Camera(distance_mm, focal_px, (float(centre[0]), float(centre[1])))
 
 
-SHADOW_MAP_PX = 768
+SHADOW_MAP_PX = 512
 SHADOW_BIAS_MM = 3.0
 BASE_REFLECTION = 0.04  # share of light that skin, hair, paper and plastic mirror when seen head-on
 
@@ -239,7 +239,9 @@ def _interpolate(
     triangles: npt.NDArray[np.int32],
     nearest: npt.NDArray[np.int32],
     values: FloatArray,
-    seen: FloatArray,
+    albedo: FloatArray,
+    gloss: FloatArray,
+    normals: FloatArray,
 ) -> None:
     """Values of the vertices (V, 7: colour, gloss, normal) at every pixel, perspective-correct; normals face the
     camera."""
@@ -262,21 +264,53 @@ def _interpolate(
             wc /= projected[c, 2]
             total = wa + wb + wc
             wa, wb, wc = wa / total, wb / total, wc / total
-            for k in range(7):
-                seen[row, column, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
-            nx, ny, nz = seen[row, column, 4], seen[row, column, 5], seen[row, column, 6]
+            for k in range(3):
+                albedo[row, column, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
+            gloss[row, column] = wa * values[a, 3] + wb * values[b, 3] + wc * values[c, 3]
+            nx = wa * values[a, 4] + wb * values[b, 4] + wc * values[c, 4]
+            ny = wa * values[a, 5] + wb * values[b, 5] + wc * values[c, 5]
+            nz = wa * values[a, 6] + wb * values[b, 6] + wc * values[c, 6]
             length = np.sqrt(nx * nx + ny * ny + nz * nz)
             # Counter-clockwise seen from outside is negative in an image whose rows run down.
             sign = np.float32(-1) if area > 0 else np.float32(1)
             scale = sign / length if length > 0 else np.float32(0)
-            for k in range(4, 7):
-                seen[row, column, k] *= scale
+            normals[row, column, 0], normals[row, column, 1], normals[row, column, 2] = (
+                nx * scale,
+                ny * scale,
+                nz * scale,
+            )
+
+
+@numba.njit(cache=True, nogil=True)
+def _shadowed(shadow: FloatArray, i: int, j: int, level: float) -> float:
+    """The share of a small neighbourhood on the shadow map that lies nearer to the lamp than ``level``."""
+    rows, columns = shadow.shape
+    if i < 2 or j < 2 or i >= columns - 2 or j >= rows - 2:
+        return 0.0
+    # Most places are wholly lit or wholly dark: the corners and the middle tell.
+    hidden = 0
+    for dj in (-2, 2):
+        for di in (-2, 2):
+            if shadow[j + dj, i + di] > level:
+                hidden += 1
+    if shadow[j, i] > level:
+        hidden += 1
+    if hidden == 0 or hidden == 5:
+        return hidden / 5
+    hidden = 0
+    for dj in range(-2, 3):
+        for di in range(-2, 3):
+            if shadow[j + dj, i + di] > level:
+                hidden += 1
+    return hidden / 25
 
 
 @numba.njit(cache=True, nogil=True)
 def _shade(
     depth_mm: FloatArray,
-    seen: FloatArray,
+    albedo: FloatArray,
+    glosses: FloatArray,
+    normals: FloatArray,
     camera: FloatArray,
     basis: FloatArray,
     lamp: FloatArray,
@@ -290,7 +324,6 @@ def _shade(
     """Linear radiance (rows, columns, 3): Lambert, light from all around, Blinn's highlight, a shadow map."""
     height, width = depth_mm.shape
     distance, focal, centre_x, centre_y = camera
-    rows, columns = shadow.shape
     for row in range(height):
         for column in range(width):
             z = depth_mm[row, column]
@@ -298,11 +331,11 @@ def _shade(
                 continue
             px, py = (column + 0.5 - centre_x) * z / focal, -(row + 0.5 - centre_y) * z / focal
             pz = distance - z
-            nx, ny, nz = seen[row, column, 4], seen[row, column, 5], seen[row, column, 6]
+            nx, ny, nz = normals[row, column, 0], normals[row, column, 1], normals[row, column, 2]
             facing = nx * basis[2, 0] + ny * basis[2, 1] + nz * basis[2, 2]
             diffuse = max((facing + softness) / (1 + softness), 0.0)
             lit = 1.0
-            if rows > 1 and diffuse > 0:
+            if len(shadow) > 1 and diffuse > 0:
                 # The point is lifted off its own surface first, or it would shade itself.
                 qx, qy, qz = px + bias_mm * nx, py + bias_mm * ny, pz + bias_mm * nz
                 u = qx * basis[0, 0] + qy * basis[0, 1] + qz * basis[0, 2]
@@ -310,21 +343,12 @@ def _shade(
                 w = qx * basis[2, 0] + qy * basis[2, 1] + qz * basis[2, 2]
                 i = int((u - shadow_frame[0]) * shadow_frame[3])
                 j = int((v - shadow_frame[1]) * shadow_frame[3])
-                level = w - shadow_frame[2] + bias_mm
-                hidden, taps = 0.0, 0.0
-                for dj in range(-2, 3):
-                    for di in range(-2, 3):
-                        if 0 <= i + di < columns and 0 <= j + dj < rows:
-                            taps += 1.0
-                            if shadow[j + dj, i + di] > level:
-                                hidden += 1.0
-                if taps > 0:
-                    lit = 1 - hidden / taps
+                lit = 1 - _shadowed(shadow, i, j, w - shadow_frame[2] + bias_mm)
             ex, ey, ez = -px, -py, distance - pz
             length = np.sqrt(ex * ex + ey * ey + ez * ez)
             hx, hy, hz = ex / length + basis[2, 0], ey / length + basis[2, 1], ez / length + basis[2, 2]
             length = np.sqrt(hx * hx + hy * hy + hz * hz)
-            gloss = seen[row, column, 3]
+            gloss = glosses[row, column]
             highlight = 0.0
             if gloss > 0 and length > 0 and facing > 0:
                 exponent = 6 + 160 * gloss * gloss
@@ -333,7 +357,7 @@ def _shade(
             around = 0.75 + 0.25 * ny  # more light from above than from below
             for k in range(3):
                 radiance[row, column, k] = (
-                    seen[row, column, k] * (sky[k] * around + lamp[k] * diffuse * lit) + lamp[k] * highlight * lit
+                    albedo[row, column, k] * (sky[k] * around + lamp[k] * diffuse * lit) + lamp[k] * highlight * lit
                 )
 
 
@@ -356,9 +380,9 @@ def _shadow_map(
     frame = np.zeros(4, np.float32)
     shown = points_mm @ basis.T
     low, high = shown[:, :2].min(axis=0), shown[:, :2].max(axis=0)
-    per_mm = (SHADOW_MAP_PX - 2) / max(float((high - low).max()), 1.0)
+    per_mm = (SHADOW_MAP_PX - 6) / max(float((high - low).max()), 1.0)
     placed = vertices_mm @ basis.T
-    frame[:] = low[0] - 1 / per_mm, low[1] - 1 / per_mm, float(placed[:, 2].min()) - 1, per_mm
+    frame[:] = low[0] - 3 / per_mm, low[1] - 3 / per_mm, float(placed[:, 2].min()) - 1, per_mm
     # The rasterizer keeps the largest 1/depth; here that shall be the height towards the lamp, linear as well.
     flat = np.empty_like(placed)
     flat[:, :2] = (placed[:, :2] - frame[:2]) * per_mm
@@ -368,12 +392,22 @@ def _shadow_map(
     return shadow, frame
 
 
+@numba.njit(cache=True, nogil=True)
+def _look_up(linear: FloatArray, table: npt.NDArray[np.uint8], encoded: npt.NDArray[np.uint8]) -> None:
+    last = len(table) - 1
+    for i in range(len(linear)):
+        encoded[i] = table[int(min(max(linear[i], 0.0), 1.0) * last + 0.5)]
+
+
 def encode_srgb(linear: FloatArray) -> npt.NDArray[np.uint8]:
     """Linear brightness (1 = white) of any shape as sRGB bytes."""
     steps = np.arange(4096, dtype=np.float64) / 4095
     curve = np.where(steps <= 0.0031308, 12.92 * steps, 1.055 * steps ** (1 / 2.4) - 0.055)
-    index = np.clip(linear * np.float32(4095) + np.float32(0.5), 0, 4095).astype(np.uint16)
-    return np.rint(curve * 255).astype(np.uint8)[index]
+    encoded = np.empty(linear.shape, np.uint8)
+    _look_up(
+        np.ascontiguousarray(linear, np.float32).ravel(), np.rint(curve * 255).astype(np.uint8), encoded.reshape(-1)
+    )
+    return encoded
 
 
 def decode_srgb(picture: npt.NDArray[np.uint8]) -> FloatArray:
@@ -401,9 +435,8 @@ def render_view(parts: Sequence[ColouredMesh], camera: Camera, light: Light | No
         values[start:end, :3], values[start:end, 3] = part.colours, part.gloss
     values[:, 4:] = _vertex_normals(vertices, triangles)
 
-    depth_mm, nearest, seen = _look(vertices, triangles, values, camera)
-    fine = camera
-    fine_depth_mm, fine_seen = depth_mm, seen
+    depth_mm, nearest, surface = _look(vertices, triangles, values, camera)
+    fine, fine_depth_mm, fine_surface = camera, depth_mm, surface
     if samples > 1:
         fine = replace(
             camera,
@@ -412,7 +445,7 @@ def render_view(parts: Sequence[ColouredMesh], camera: Camera, light: Light | No
             size_px=camera.size_px * samples,
             height_px=camera.shape[0] * samples,
         )
-        fine_depth_mm, _, fine_seen = _look(vertices, triangles, values, fine)
+        fine_depth_mm, _, fine_surface = _look(vertices, triangles, values, fine)
     basis = _light_basis(light)
     shadow, frame = np.zeros((1, 1), np.float32), np.zeros(4, np.float32)
     if light.shadows and (nearest >= 0).any():
@@ -421,7 +454,7 @@ def render_view(parts: Sequence[ColouredMesh], camera: Camera, light: Light | No
     radiance[:] = light.backdrop
     _shade(
         fine_depth_mm,
-        fine_seen,
+        *fine_surface,
         np.asarray((fine.distance_mm, fine.focal_px, *fine.centre_px), np.float32),
         basis,
         np.asarray(light.colour, np.float32) * np.float32(light.intensity),
@@ -434,24 +467,18 @@ def render_view(parts: Sequence[ColouredMesh], camera: Camera, light: Light | No
     )
     if samples > 1:
         radiance = np.asarray(cv2.resize(radiance, camera.shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
-    return View(
-        depth_mm,
-        encode_srgb(radiance),
-        np.ascontiguousarray(seen[..., :3]),
-        np.ascontiguousarray(seen[..., 3]),
-        np.ascontiguousarray(seen[..., 4:]),
-        np.where(nearest >= 0, part_of[nearest], np.int32(-1)),
-    )
+    seen = np.where(nearest >= 0, part_of[nearest], np.int32(-1)).astype(np.int32)
+    return View(depth_mm, encode_srgb(radiance), *surface, seen)
 
 
 def _look(
     vertices_mm: FloatArray, triangles: npt.NDArray[np.int32], values: FloatArray, camera: Camera
-) -> tuple[FloatArray, npt.NDArray[np.int32], FloatArray]:
-    """Depth, visible triangle and interpolated values at every pixel's centre."""
+) -> tuple[FloatArray, npt.NDArray[np.int32], tuple[FloatArray, FloatArray, FloatArray]]:
+    """Depth, visible triangle, and albedo, gloss and normals at every pixel's centre."""
     depth_mm, nearest = rasterize(Mesh(vertices_mm, triangles), camera)
-    seen = np.zeros((*camera.shape, values.shape[1]), np.float32)
-    _interpolate(project(vertices_mm, camera), triangles, nearest, values, seen)
-    return depth_mm, nearest, seen
+    surface = tuple(np.zeros((*camera.shape, *rest), np.float32) for rest in ((3,), (), (3,)))
+    _interpolate(project(vertices_mm, camera), triangles, nearest, values, *surface)
+    return depth_mm, nearest, (surface[0], surface[1], surface[2])
 
 
 def _points_mm(depth_mm: FloatArray, camera: Camera) -> FloatArray:

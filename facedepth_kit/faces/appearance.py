@@ -393,8 +393,12 @@ def _mouth(placement: Placement) -> tuple[Mesh, FloatArray]:
     return Mesh(placement.place(sheet.reshape(-1, 3)), triangles), colours
 
 
+@lru_cache(maxsize=8)
 def paint_head(appearance: Appearance) -> tuple[FloatArray, FloatArray]:
-    """Albedo (V, 3) and gloss (V,) of all vertices of the whole head; the mouth's inside is left as lips."""
+    """Albedo (V, 3) and gloss (V,) of all vertices of the whole head; the mouth's inside is left as lips.
+
+    Cached (a person is seen many times), so the arrays are read-only.
+    """
     canvas = _canvas()
     rng = np.random.default_rng(appearance.seed)
     colours = np.tile(np.asarray(appearance.skin, np.float32), (len(canvas.neutral), 1))
@@ -407,7 +411,9 @@ def paint_head(appearance: Appearance) -> tuple[FloatArray, FloatArray]:
     shade = np.where(canvas.eye, 0.5 + 0.5 * canvas.sky, 0.18 + 0.82 * canvas.sky).astype(np.float32)
     colours *= shade[:, None]
     gloss *= shade
-    return np.clip(colours, 0.002, 0.95), np.clip(gloss, 0, 1)
+    colours, gloss = np.clip(colours, 0.002, 0.95), np.clip(gloss, 0, 1)
+    colours.flags.writeable = gloss.flags.writeable = False
+    return colours, gloss
 
 
 def placed_head(parameters: FaceParameters, appearance: Appearance, placement: Placement) -> ColouredMesh:
