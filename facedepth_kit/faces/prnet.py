@@ -262,9 +262,8 @@ class PRNet:
         return f"PRNet-{digest.hexdigest()[:12]}"
 
     def crop(self, picture: Picture, face: Face) -> Crop:
-        """What the network sees of a face: by Dlib's rectangle where there is one, else by the face's box."""
-        square = box_square(face.box) if face.rectangle is None else dlib_square(face.rectangle)
-        return square_crop(picture, *square)
+        """What the network sees of a face."""
+        return crop_for(picture, face)
 
     def position_maps(self, crops: Sequence[Crop]) -> FloatArray:
         """Position maps (n, 256, 256, 3) of crops, in crop pixels."""
@@ -300,6 +299,12 @@ class PRNet:
 def _batches(crops: Sequence[Crop]) -> Iterator[FloatArray]:
     for first in range(0, len(crops), BATCH):
         yield np.stack([crop.pixels for crop in crops[first : first + BATCH]])
+
+
+def crop_for(picture: Picture, face: Face) -> Crop:
+    """PRNet's crop of a face: by Dlib's rectangle where there is one, else by the face's box."""
+    square = box_square(face.box) if face.rectangle is None else dlib_square(face.rectangle)
+    return square_crop(picture, *square)
 
 
 def photo_face(position_map: FloatArray, crop: Crop, topology: Topology) -> PhotoFace:

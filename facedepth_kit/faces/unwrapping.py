@@ -6,12 +6,14 @@ face, not guessed from a picture. The unrolling is the kit's own (round the head
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.faces.detection import Face
 from facedepth_kit.faces.landmarks import landmarks_68_mm
 from facedepth_kit.faces.parametric import (
     AXIS_Z_MM,
@@ -20,7 +22,9 @@ from facedepth_kit.faces.parametric import (
     load_model,
     outline_distance_mm,
 )
+from facedepth_kit.faces.photos import PhotoFace, mesh_in_millimetres
 from facedepth_kit.faces.position_map import SIDE, Crop, Topology, triangles_of
+from facedepth_kit.faces.prnet import crop_for, photo_face
 from facedepth_kit.rendering import Camera, Mesh, project, rasterize
 
 FloatArray = npt.NDArray[np.float32]
@@ -106,3 +110,36 @@ def position_map(parameters: FaceParameters, camera: Camera, crop: Crop) -> Floa
     result = np.zeros((SIDE * SIDE, 3), np.float32)
     result[unrolled.topology.index] = np.concatenate([flat, z[:, None]], axis=1)
     return result.reshape(SIDE, SIDE, 3)
+
+
+class StandIn:
+    """PRNet's part for one rendered face: crops like it, and answers with the exact position map.
+
+    A :class:`facedepth_kit.faces.photos.MeshSource` for showing every step where nothing better is at hand.
+    ``camera`` took the picture of the face with these ``parameters``.
+    """
+
+    name = "stand-in for PRNet"
+    fingerprint = "stand-in"
+
+    def __init__(self, parameters: FaceParameters, camera: Camera) -> None:
+        self.parameters, self.camera = parameters, camera
+        self.topology = unwrapping().topology
+        self.triangles = np.ascontiguousarray(self.topology.triangles[:, [0, 2, 1]])
+
+    def crop(self, picture: npt.NDArray[np.uint8], face: Face) -> Crop:
+        """PRNet's crop."""
+        return crop_for(picture, face)
+
+    def position_maps(self, crops: Sequence[Crop]) -> FloatArray:
+        """The face's position map in each crop, (n, 256, 256, 3)."""
+        return np.stack([position_map(self.parameters, self.camera, crop) for crop in crops])
+
+    def faces(self, crops: Sequence[Crop]) -> list[PhotoFace | None]:
+        """The face's mesh in photo pixels, by way of its position map."""
+        maps = self.position_maps(crops)
+        return [photo_face(one, crop, self.topology) for one, crop in zip(maps, crops, strict=True)]
+
+    def mesh(self, face: PhotoFace) -> Mesh:
+        """Its surface in millimetres."""
+        return mesh_in_millimetres(face.vertices_px, self.triangles, face.landmarks_px)

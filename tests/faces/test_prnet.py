@@ -135,7 +135,8 @@ def test_without_files_the_message_says_what_to_fetch_from_where_to_where_and_th
 
 def test_only_the_official_file_passes_as_official(root: Path, tmp_path: Path) -> None:
     prefix = root / prnet.CHECKPOINT
-    assert prnet.files_present(root)
+    assert not prnet.files_present(root)  # all there, but not of the official sizes
+    assert [problem.split()[1] for problem in prnet.file_problems(root)] == ["has", "has"]
     with pytest.raises(KitError, match=r"\.index: truncated: found \d+ bytes, expected .* 20319 bytes"):
         PRNet(root)
     other = tmp_path / "checkpoint"
