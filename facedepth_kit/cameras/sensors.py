@@ -121,11 +121,11 @@ class ActiveStereo(SensorSettings):
     tolerance_px: float = 2.5
     feature_noise_px: float = 0.7
     pixel_noise_px: float = 0.1
-    dark: tuple[float, float] = (0.03, 0.08)
+    dark: tuple[float, float] = (0.004, 0.03)
     full_light_mm: float = 500.0
     glare: float = 0.5
     glass_loss: float = 0.5
-    glass_glare_deg: float = 16.0
+    glass_glare_deg: float = 18.0
     unit_mm: float = 1.0
     nearest_mm: float = 200.0
     farthest_mm: float = 10000.0

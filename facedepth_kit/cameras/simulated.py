@@ -43,7 +43,6 @@ from facedepth_kit.cameras.stage import (
     Scene,
     draw_person,
     intrinsics,
-    photograph,
     room,
     seat,
     shoot,
@@ -51,6 +50,8 @@ from facedepth_kit.cameras.stage import (
     wander,
 )
 from facedepth_kit.errors import KitError
+from facedepth_kit.faces.landmarks import marks_from_landmarks
+from facedepth_kit.faces.prints import Portrait, Sheet, portrait, print_points_mm, printed_sheet
 from facedepth_kit.rendering import Camera, Light
 from facedepth_kit.settings import to_dict
 
@@ -194,19 +195,20 @@ def realsense_recording(
     start = rng.integers(2**32)
     moves = wander(np.arange(count) / settings.frames_per_second, rng)
     mood = np.abs(wander(np.arange(count) / settings.frames_per_second, rng)[:, :2])
-    sheet = None if kind == "bona_fide" else _print(person, kind, settings, rng)
+    paper = None if kind == "bona_fide" else _paper(person, kind, settings, rng)
     for index in range(count):
         turn = posture + moves[index, :3] * settings.turn_deg
         shift = moves[index, 3:] * settings.shift_mm
-        if sheet is None:
+        angles = (float(turn[0]), float(turn[1]), float(turn[2]))
+        if paper is None:
             scene = seat(
                 person,
                 expression=_smile(0.35 * mood[index, 0]) | {"jawOpen": 0.08 * mood[index, 1]},
-                turn_deg=(float(turn[0]), float(turn[1]), float(turn[2])),
+                turn_deg=angles,
                 wearing=np.random.default_rng(start) if person.spectacles else None,
             )
         else:
-            scene = _turned(sheet, turn)
+            scene = _held(*paper, angles)
         scene = scene.moved([place[0] + shift[0], place[1] + shift[1], shift[2]]).with_parts(*behind)
         shot = shoot(scene, camera, settings.sensor, light, person.rng(1, index))
         yield Recording(
@@ -340,26 +342,22 @@ def _recording_name(number: int, kind: Attack) -> str:
     return f"{number:04d}_{kind}"
 
 
-def _print(person: Person, kind: Attack, settings: RealSenseSettings, rng: np.random.Generator) -> Scene:
-    """A portrait of the person on paper, its middle at the origin."""
-    from facedepth_kit.faces.prints import printed_face
-
-    camera = Camera(900.0, 1500.0, (240.0, 300.0), 480, 600)
-    portrait = photograph(seat(person), camera, _light(rng, strength=0.6))
-    width_mm = float(rng.uniform(*settings.print_mm))
-    radius_mm = float(rng.uniform(*settings.bend_mm)) if kind == "bent_print" else None
-    return Scene((printed_face(portrait, width_mm=width_mm, bend=radius_mm),))
+def _paper(
+    person: Person, kind: Attack, settings: RealSenseSettings, rng: np.random.Generator
+) -> tuple[Portrait, Sheet]:
+    """What is printed, and on what."""
+    width_mm, radius_mm = float(rng.uniform(*settings.print_mm)), float(rng.uniform(*settings.bend_mm))
+    picture = portrait(person.face, person.appearance, _light(rng, strength=0.6))
+    return picture, Sheet(width_mm, radius_mm if kind == "bent_print" else None)
 
 
-def _turned(scene: Scene, turn_deg: npt.NDArray[np.float64]) -> Scene:
-    from facedepth_kit.faces.parametric import rotation
-
-    turn = rotation(float(turn_deg[0]), float(turn_deg[1]), float(turn_deg[2]))
-    parts = [
-        replace(part, mesh=replace(part.mesh, vertices_mm=(part.mesh.vertices_mm @ turn.T).astype(np.float32)))
-        for part in scene.parts
-    ]
-    return Scene(tuple(parts))
+def _held(picture: Portrait, sheet: Sheet, turn_deg: tuple[float, float, float]) -> Scene:
+    """A print held up, its middle at the origin, with the printed face's points."""
+    yaw, pitch, roll = turn_deg
+    sheet = replace(sheet, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+    landmarks = print_points_mm(picture.landmarks, picture.picture.shape, sheet)
+    marks = np.asarray(marks_from_landmarks(landmarks), np.float64)
+    return Scene((printed_sheet(picture.picture, sheet),), (), landmarks, marks)
 
 
 def _write_recording(base: Path, number: int, kind: Attack, count: int, seed: int, settings: RealSenseSettings) -> None:

@@ -47,10 +47,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Meshes in one space, clear ``lenses`` among them, and known points of the face, float64 (68, 3) and (6, 3) mm.
-
-    Prints have no points.
-    """
+    """Meshes in one space, clear ``lenses`` among them, and known points of the face, float64 (68, 3) and (6, 3) mm."""
 
     parts: tuple[ColouredMesh, ...]
     lenses: tuple[Mesh, ...] = ()
