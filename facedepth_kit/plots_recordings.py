@@ -276,11 +276,8 @@ def dlib_landmarks(points: Points, picture: Picture | None = None) -> Figure:
         line = points[[*range(first, last + 1), *([first] if (first, last) in CLOSED else [])]]
         axes.plot(*line.T, color=LINE, lw=1.0, zorder=1)
     axes.scatter(points[:, 0], points[:, 1], s=14, color=OURS, zorder=2)
-    middle = points.mean(axis=0)
-    spread = float(np.ptp(points[:, 0]))
     for number, (x, y) in enumerate(points, start=1):
-        away = np.array([x, y]) - middle
-        away = away / max(float(np.linalg.norm(away)), 1e-9) * spread * 0.027
+        away = _label_direction(points, number - 1) * float(np.ptp(points[:, 0])) * 0.03
         axes.text(x + away[0], y + away[1], str(number), fontsize=7, color=INK, ha="center", va="center", zorder=3)
     low, high = points.min(axis=0), points.max(axis=0)
     half = float(max(high - low)) * 0.56
@@ -290,6 +287,18 @@ def dlib_landmarks(points: Points, picture: Picture | None = None) -> Figure:
     axes.set_aspect("equal")
     axes.axis("off")
     return figure
+
+
+def _label_direction(points: Points, index: int) -> npt.NDArray[np.float64]:
+    """Where a landmark's number stands beside it: outside of its line, inside of the lips' inner one."""
+    if 27 <= index <= 30:
+        return np.array([1.0, 0.0])
+    if 31 <= index <= 35:
+        return np.array([0.0, 1.0])
+    first, last = next((line for line in CLOSED if line[0] <= index <= line[1]), (0, 67))
+    away = points[index] - points[first : last + 1].mean(axis=0)
+    away = away / max(float(np.linalg.norm(away)), 1e-9)
+    return np.asarray(-away if first == 60 else away)
 
 
 def pad_rules(depth: DepthImage, landmarks: Points, rules: Mapping[str, Mask], mask: Mask, title: str) -> Figure:
@@ -352,7 +361,15 @@ def decision_curves(rows: Sequence[Mapping[str, Any]], enhancers: Sequence[str],
                 axes.set_ylabel("share", fontsize=8)
             axes.set_xlabel(f"threshold: {check}", fontsize=8)
             _quiet(axes)
-    figure.legend(handles.values(), handles.keys(), frameon=False, loc="lower center", ncols=3, fontsize=8)
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        frameon=False,
+        loc="lower center",
+        ncols=3,
+        fontsize=8,
+        bbox_to_anchor=(0.5, 0.0),
+    )
     return figure
 
 

@@ -139,7 +139,7 @@ def long_table(
                     "images": images if value is not None else None,
                     "comparison": "" if verdict is None else verdict.claim.comparison,
                     "verdict": "" if verdict is None else WORDS[verdict.holds],
-                    "note": (notes or {}).get(row) or _note(verdict),
+                    "note": (notes or {}).get(row) or _note(row, verdict),
                     "simulated": camera not in real,
                 }
             )
@@ -331,5 +331,7 @@ def _split(table: str, metric: str) -> tuple[str, str]:
     return TITLES.get(condition, CONDITIONS.get(condition, condition)), name
 
 
-def _note(verdict: Verdict | None) -> str:
-    return "the kit's own row, not in the paper" if verdict is None else verdict.note
+def _note(row: str, verdict: Verdict | None) -> str:
+    if verdict is not None:
+        return verdict.note
+    return "not in this table of the paper" if row in rows("IV") else "the kit's own row, not in the paper"

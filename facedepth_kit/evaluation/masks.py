@@ -33,11 +33,12 @@ from facedepth_kit.depth import (
 )
 from facedepth_kit.errors import KitError
 from facedepth_kit.face_region import FILL, Box, cut_square
-from facedepth_kit.faces.detection import Face, detect_face
+from facedepth_kit.faces.detection import BROWS, Face, detect_face
 
 Points = npt.NDArray[np.float64]
 Square = tuple[float, float, float]
 
+LANDMARKS = 68
 NEUTRAL = "Neutral"
 PROFILES = ("LeftProfile", "RightProfile")
 OCCLUSIONS = ("OcclusionEyes", "OcclusionMouth", "OcclusionPaper")
@@ -50,7 +51,8 @@ class FaceImage:
     ``depth`` is uint16 (256, 256) with hole 65535 and spans ``depth_range``; ``picture`` the aligned colour or infrared
     image (256, 256[, 3]) uint8 or None; ``mask`` bool (256, 256), None for profiles; ``landmarks`` (68, 2) found in
     this very picture and ``marks`` (n, 2) the data set's own points, pixels, None where there are none; ``outline``
-    (m, 2) a polygon on the face with its forehead, to show it by. ``step`` is how many camera pixels a pixel is wide.
+    (m, 2) a polygon on the face with half of its forehead, to show it by. ``step`` is how many camera pixels a pixel is
+    wide.
     """
 
     name: str
@@ -160,7 +162,7 @@ def _in_frame(frame: Recording, neutral: Face) -> FaceImage:
         mask=None if frame.variant in PROFILES else face_mask(neutral.landmarks),
         landmarks=landmarks,
         marks=frame.marks,
-        outline=None if frame.variant in PROFILES else neutral.outline,
+        outline=None if frame.variant in PROFILES else _shown_outline(neutral),
         picture=_as_bytes(frame.picture),
         **_names(frame),
     )
@@ -177,7 +179,7 @@ def _in_square(frame: Recording, face: Face) -> FaceImage:
         mask=face_mask(landmarks),
         landmarks=landmarks,
         marks=None if frame.marks is None else into_square(frame.marks, (left, top, side)),
-        outline=into_square(face.outline, (left, top, side)),
+        outline=into_square(_shown_outline(face), (left, top, side)),
         picture=_cut_picture(_as_bytes(frame.picture), (left, top, side)),
         step=side / SIZE,
         **_names(frame),
@@ -188,6 +190,13 @@ def into_square(points: npt.NDArray[np.floating], square: Square) -> Points:
     """Points (..., 2) of a frame in the pixels of its 256x256 square; (0, 0) is the centre of the top left pixel."""
     left, top, side = square
     return np.asarray((np.asarray(points, np.float64) + 0.5 - (left, top)) * (SIZE / side) - 0.5)
+
+
+def _shown_outline(face: Face) -> Points:
+    """The landmarks and half of the forehead: hair, which sensors like to lose, is no face."""
+    brows = face.landmarks[BROWS]
+    raised = face.outline[LANDMARKS:]
+    return np.concatenate([face.landmarks, (brows + raised) / 2])
 
 
 def _cut_picture(picture: npt.NDArray[np.uint8] | None, square: Square) -> npt.NDArray[np.uint8] | None:
