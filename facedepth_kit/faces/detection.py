@@ -54,7 +54,7 @@ def detect_face(picture: npt.NDArray[np.generic]) -> Face | None:
     grey = to_grey(picture)
     scale = _upscaling(max(grey.shape))
     large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC) if scale > 1 else grey
-    detector, predictor = _dlib_models()
+    detector, predictor = dlib_models()
     boxes: Any = ()
     # The second try is for faces that are turned or badly lit; the threshold stays where false alarms are rare.
     for candidate in (large, cv2.createCLAHE(2.0, (4, 4)).apply(large)):
@@ -75,7 +75,7 @@ def detect_faces(picture: npt.NDArray[np.generic], *, longest_side: int = 640) -
     found, another try with more contrast and one at twice the size follow. ``picture`` as for :func:`detect_face`.
     """
     grey = to_grey(picture)
-    detector, predictor = _dlib_models()
+    detector, predictor = dlib_models()
     longer = max(grey.shape)
     for side, contrast in ((longest_side, False), (longest_side, True), (2 * longest_side, False)):
         scale = min(side / longer, _upscaling(longer))
@@ -157,7 +157,8 @@ def landmark_model() -> Path:
 
 
 @cache
-def _dlib_models() -> tuple[Any, Any]:
+def dlib_models() -> tuple[Any, Any]:
+    """Dlib's frontal face detector and its 68-point predictor, loaded once. Raises :class:`KitError` without them."""
     try:
         import dlib
     except ImportError as error:
