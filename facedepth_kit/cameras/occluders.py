@@ -101,14 +101,15 @@ def hand_over_mouth(
         bones += [(placed[i], placed[i + 1], float(radii[i]), float(radii[i + 1])) for i in range(3)]
         (heel,) = surface.lay([wrist + aside * offset * 0.75], np.array([13.0]))
         heel[2] = min(heel[2], placed[0][2] - 4)
-        bones.append((heel, placed[0] - [0, 0, 2], 13.0, root + 3.5))
+        bones.append((heel, placed[0] - [0, 0, 1], 13.0, root + 1.5))
     heel = np.mean([bone[0] for bone in bones[3::4]], axis=0)
     thumb = [wrist + along * reach + aside * out for reach, out in ((18, 26), (52, 46), (80, 52))]
     placed = surface.lay(thumb, np.array([12.0, 9.5, 8.0]))
     bones += [(placed[0], placed[1], 12.0, 9.5), (placed[1], placed[2], 9.5, 8.0)]
     sideways = -1 if side == "left" else 1
     elbow = heel + np.array([sideways * 110.0, -200.0, -20.0])
-    bones.append((heel, elbow, 22.0, 38.0))
+    # A wrist is wider than thick: three rods side by side that run together into the forearm.
+    bones += [(heel + np.array([*(aside * out), -2.0]), elbow, 17.0, 38.0) for out in (-12.0, 0.0, 12.0)]
     # Side by side, capsules show gaps where a palm has none.
     bones += [(bones[4 * i + 3][0], bones[4 * i + 7][1], 11.0, 10.0) for i in range(3)]
     parts = [_capsule(*bone) for bone in bones]
