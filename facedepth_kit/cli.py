@@ -473,7 +473,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 (done, but something is wrong), 2 (bad input), 130 (interrupted)."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from facedepth_kit.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
     try:
         code = _run(arguments)
         sys.stdout.flush()  # here, where a reader that has gone is caught

@@ -17,6 +17,7 @@ import numpy as np
 from facedepth_kit.errors import KitError
 from facedepth_kit.paths import figures_dir, results_dir, write_atomically
 from facedepth_kit.profiles import PROFILES, Profile, get_profile
+from facedepth_kit.quiet import quiet_tensorflow
 from facedepth_kit.sources import code_digest
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def open_workspace(notebook: str, profile: str = "", seed: int = 2023, output: s
     An empty ``profile`` is FACEDEPTH_PROFILE or laptop. The pipeline names an ``output`` folder; by hand it is empty,
     and everything goes to ``build/<profile>/desk``, so that trying things never changes the repository's own figures.
     """
+    quiet_tensorflow()
     chosen = get_profile(profile)
     base = Path(output) if output else results_dir(chosen.name) / "desk"
     figures, results = base / "figures", base / "results"

@@ -17,7 +17,10 @@
 #
 # **Goal.** See the whole story at a glance, and check that this machine is ready for it.
 #
-# **You will learn** what the notebooks are about, in which order, and how to run them all with one command.
+# **You will learn** what the notebooks are about, in which order, the few words that they take for granted, and how to
+# run them all with one command.
+#
+# **Comes out:** the map, with what each notebook makes and how long it took; and what this machine has.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -58,19 +61,64 @@ reliefs = {title: shaded_relief(depth, pair.depth_range) for title, depth in pic
 work.show(plots.strip(reliefs, size=2.4))
 
 # %% [markdown]
+# ## Words
+#
+# Nothing is presumed but some Python. These words come back everywhere:
+#
+# <details><summary>A dozen words about depth, error and attacks</summary>
+#
+# | word | meaning |
+# | --- | --- |
+# | depth image | a picture whose pixels are distances from the camera, not colours |
+# | hole | a pixel for which the camera could not tell the distance |
+# | ground truth | what the camera should have seen; known here because the faces are drawn |
+# | degraded | ground truth with holes, noise and blur put in on purpose |
+# | enhancer | anything that takes a depth image and gives a better one back: a filter, a network |
+# | mask | which pixels count, usually those of the face |
+# | RMSE | root of the mean squared error: one number for "how far off", large errors weigh most |
+# | network, weights | a function with millions of adjustable numbers, and those numbers once adjusted |
+# | landmarks | named points of a face: corners of the eyes, tip of the nose, the jaw |
+# | presentation attack | something held up before a camera to pass for a face: a print, a screen, a mask |
+# | bona fide | the opposite: a real person |
+# | APCER, BPCER | shares of attacks that pass for people, and of people who are taken for attacks |
+# </details>
+#
 # ## The map
 #
 # The notebooks tell one story, in this order. Each opens with its goal and closes with where to go next. The seconds
-# are those of the last run of each profile on the machine that made the figures.
+# are those of the last run of each profile on the machine that made the figures. Those with *sliders* invite you to
+# play.
 
 # %%
+import re
+
 from facedepth_kit.pipeline import NOTEBOOKS
 from facedepth_kit.workspace import durations
 
+PARTS = {
+    "Faces and damage": ("ground_truth_synthesis", "screening", "degradation", "degradation_calibration"),
+    "Learning and filters": ("networks", "training", "filters", "ddrnet"),
+    "The exam": ("synthetic_evaluation", "synthetic_samples"),
+    "Cameras": ("your_recordings", "simulated_cameras", "roughness_and_holes", "falsification", "camera_samples"),
+    "People and attacks": ("landmarks_and_pad", "pad_desk"),
+    "Side by side": ("compare_enhancers",),
+}
 
-def title(notebook):
-    lines = notebook.source.read_text(encoding="utf-8").splitlines()
-    return next(line for line in lines if line.startswith("# # ")).removeprefix("# # ")
+
+# %%
+def about(notebook):
+    """A row of the map: from the notebook's own title, and from what the pipeline knows of it."""
+    text = notebook.source.read_text(encoding="utf-8")
+    sliders = " *(sliders)*" if re.search(r"import \w+_panel", text) else ""
+    title = next(line for line in text.splitlines() if line.startswith("# # ")).removeprefix("# # ")
+    subject = notebook.name.split("_", 1)[1]
+    return {
+        "notebook": f"[{notebook.name}]({notebook.name}.ipynb)",
+        "about": title + sliders,
+        "part": next((part for part, subjects in PARTS.items() if subject in subjects), ""),
+        "makes": ", ".join(name for name in notebook.outputs if not name.endswith(".md")),
+        "took": durations(notebook.name),
+    }
 
 
 # %%
@@ -78,16 +126,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.workspace import markdown_table
 
-rows = [
-    {
-        "notebook": f"[{notebook.name}]({notebook.name}.ipynb)",
-        "about": title(notebook),
-        "makes": ", ".join(name for name in notebook.outputs if not name.endswith(".md")),
-        "took": durations(notebook.name),
-    }
-    for notebook in NOTEBOOKS
-]
-Markdown(markdown_table(rows))
+Markdown(markdown_table([about(notebook) for notebook in NOTEBOOKS]))
 
 # %% [markdown]
 # ## Is this machine ready?

@@ -168,8 +168,9 @@ load_yaml(SynthesisSettings, preset).degradation
 #
 # <details><summary>Solution</summary>
 #
-# Only the random holes: most hole pixels in the face are theirs, and the error goes with the *root* of the share of
-# hole pixels, so three in four of them have to go. With the noise at zero the number barely moves.
+# Only the random holes: most hole pixels in the face are theirs. The error goes with the *root* of the share of hole
+# pixels, so three in four of them have to go, and a few more, because the outline's holes stay. Fewer holes or smaller
+# ones, both will do. With the noise at zero the number barely moves.
 # </details>
 #
 # ## What you have seen

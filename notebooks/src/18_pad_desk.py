@@ -170,4 +170,5 @@ if bona_fide and attacks:
 #
 # ## What you have seen
 #
-# Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This was the last notebook: the map of all of them is in **`00_start_here`**.
+# Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This was the last
+# notebook: the map of all of them is in **`00_start_here`**.

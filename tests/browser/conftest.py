@@ -86,7 +86,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR"):
         own[name] = str(folder.parent / name)
     environment = {**os.environ, **own, "PYTHONPATH": str(folder), "FACEDEPTH_PROFILE": "smoke"}
-    environment.pop("JUPYTER_CONFIG_PATH", None)
+    for name in ("JUPYTER_CONFIG_PATH", "PYTEST_CURRENT_TEST"):  # under the latter a kernel hides what libraries say
+        environment.pop(name, None)
     with (folder.parent / "lab.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
