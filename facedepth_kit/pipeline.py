@@ -30,6 +30,7 @@ from facedepth_kit.sources import ROOT, used_files
 
 SEED = 2023
 KERNEL = "facedepth"
+FOREIGN = ("FACEDEPTH_PRNET", "FACEDEPTH_DDRNET", "FACEDEPTH_FACE_MESH")  # where networks of others may lie
 # Packages whose version may change a number or a picture.
 PACKAGES = (
     "numpy",
@@ -77,7 +78,7 @@ def _table(*names: str) -> tuple[str, ...]:
 
 NOTEBOOKS = (
     Notebook("00_start_here", results=("machine.json",), weights=True),
-    Notebook("01_ground_truth_synthesis", outputs=("figure_03.png", "figure_04.png")),
+    Notebook("01_ground_truth_synthesis", outputs=("figure_03.png", "figure_04.png"), own_data=True),
     Notebook("02_degradation", outputs=("figure_05.png",)),
     Notebook("03_networks", outputs=(*_table("table_3"), "figure_07.png")),
     Notebook(
@@ -303,6 +304,7 @@ def _task(notebook: Notebook, state: _State) -> Callable[[], dict[str, Any]]:
     inputs: dict[str, Any] = {"profile": asdict(profile), "seed": state.seed, "versions": _versions()}
     if notebook.own_data:
         inputs["data"] = _listing(data_dir())
+        inputs["foreign networks"] = [os.environ.get(key) for key in FOREIGN]
     if notebook.weights:
         inputs["ddrnet"] = checkpoint_state()
     dependencies = [str(path) for path in _dependencies(notebook, profile)]
@@ -474,7 +476,7 @@ def _kernel_environment(staging: Path, profile: Profile) -> Iterator[None]:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     # The kernel starts in notebooks/, where a folder given relative to here would not be found.
-    for key in ("FACEDEPTH_DATA", "FACEDEPTH_WEIGHTS", "FACEDEPTH_PRNET", "FACEDEPTH_DDRNET"):
+    for key in ("FACEDEPTH_DATA", "FACEDEPTH_WEIGHTS", *FOREIGN):
         if os.environ.get(key):
             changes[key] = str(Path(os.environ[key]).expanduser().resolve())
     before = {key: os.environ.get(key) for key in changes}

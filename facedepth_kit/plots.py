@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import HOLE, DepthImage, DepthRange, colourize, shaded_relief
+from facedepth_kit.depth import HOLE, DepthImage, colourize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,29 +88,61 @@ def _points(axes: Axes, mesh: Mesh, title: str) -> None:
     axes.set_title(title, fontsize=9, color=INK, pad=4)
 
 
-def ground_truth_process(mesh: Mesh, depth: DepthImage, parameters: str) -> Figure:
-    """Figure 3: from a face's parameters (the paper: a colour photo and PRNet) to its ground truth depth image."""
-    figure = _figure(10.6, 2.9)
+@dataclass(frozen=True, eq=False)
+class GroundTruthWay:
+    """One way to ground truth for Figure 3: what goes in (a photo, or a text in its place), by what, what comes out.
+
+    ``between`` is a further picture on the way, such as a position map, with its title; None where there is none.
+    """
+
+    given: Picture | str
+    model: str
+    mesh: Mesh
+    depth: DepthImage
+    between: tuple[str, Picture] | None = None
+
+
+def ground_truth_process(ways: Sequence[GroundTruthWay]) -> Figure:
+    """Figure 3: from photo or parameters by way of a 3D mesh to the ground truth depth image, a row for each way."""
+    row, size, wide = 2.35, 1.75, any(way.between for way in ways)
+    shift = size + 0.45 if wide else 0.0
+    figure = _figure(10.0 + shift, row * len(ways) + 0.5)
     canvas = _canvas(figure)
-    for x, text in ((1.05, "1. Input"), (5.45, "2. Intermediate"), (9.4, "3. Output")):
-        canvas.text(x, 2.72, text, ha="center", fontsize=10, color=QUIET, weight="bold")
-    _box(canvas, 0.1, 0.65, 1.9, 1.5, parameters, colour="#fdf3e3")
-    _box(canvas, 2.45, 0.9, 1.55, 1.0, "Parametric\nface model\n(paper: PRNet)")
-    _points(_place(figure, 4.45, 0.35, 2.0, 2.0), mesh, "3D face mesh (vertices)")
-    _box(canvas, 6.9, 0.9, 1.1, 1.0, "Depth\nrendering\n(z-buffer)")
-    _show(_place(figure, 8.45, 0.35, 2.0, 2.0), colourize(depth), "Ground truth depth image")
-    for start, end in ((2.03, 2.42), (4.03, 4.42), (6.48, 6.87), (8.03, 8.42)):
-        _arrow(canvas, (start, 1.4), (end, 1.4))
+    heads = ((0.1 + size / 2, "1. Input"), (5.0 + shift, "2. Intermediate"), (9.0 + shift, "3. Output"))
+    for x, text in heads:
+        canvas.text(x, row * len(ways) + 0.3, text, ha="center", fontsize=10, color=QUIET, weight="bold")
+    for number, way in enumerate(ways):
+        y = row * (len(ways) - 1 - number) + 0.1
+        middle = y + size / 2
+        if isinstance(way.given, str):
+            _box(canvas, 0.1, y + 0.2, size, size - 0.4, way.given, colour="#fdf3e3")
+        else:
+            _show(_place(figure, 0.1, y, size, size), way.given, "photo")
+        stops = [0.1 + size, 2.3]
+        _box(canvas, 2.3, middle - 0.5, 1.5, 1.0, way.model)
+        if way.between is not None:
+            _show(_place(figure, 4.2, y, size, size), way.between[1], way.between[0])
+            stops += [3.8, 4.2, 4.2 + size, 4.2 + shift]
+        else:
+            stops += [3.8, 4.2 + shift]
+        _points(_place(figure, 4.2 + shift, y, size, size), way.mesh, "3D face mesh (vertices)")
+        _box(canvas, 6.4 + shift, middle - 0.5, 1.2, 1.0, "Depth\nrendering\n(z-buffer)")
+        _show(_place(figure, 8.05 + shift, y, size, size), colourize(way.depth), "Ground truth depth image")
+        stops += [4.2 + shift + size, 6.4 + shift, 7.6 + shift, 8.05 + shift]
+        for start, end in zip(stops[::2], stops[1::2], strict=True):
+            _arrow(canvas, (start + 0.04, middle), (end - 0.04, middle))
     return figure
 
 
-def ground_truth_examples(depths: Sequence[DepthImage], ranges: Sequence[DepthRange], labels: Sequence[str]) -> Figure:
-    """Figure 4: first row the faces, shaded (the paper: the photos), second row their colourised depth."""
-    shaded = [shaded_relief(depth, depth_range) for depth, depth_range in zip(depths, ranges, strict=True)]
+def ground_truth_examples(
+    photos: Sequence[Picture], labels: Sequence[str], depths: Mapping[str, Sequence[DepthImage]]
+) -> Figure:
+    """Figure 4: first row photos with their resolutions, then a row of colourised depth for each way, named by it."""
+    blank = [""] * len(photos)
     return picture_grid(
-        [shaded, [colourize(depth) for depth in depths]],
-        [list(labels), [""] * len(depths)],
-        row_labels=["face, shaded", "ground truth depth"],
+        [photos, *([colourize(depth) for depth in row] for row in depths.values())],
+        [list(labels), *(blank for _ in depths)],
+        row_labels=["photo", *depths],
         size=2.0,
     )
 
@@ -155,6 +188,42 @@ def strip(pictures: Mapping[str, Picture], *, size: float = 1.9) -> Figure:
     """One row of titled pictures: depth images (uint16) colourised, masks and finished pictures as they are."""
     shown = [colourize(picture) if picture.dtype == np.uint16 else picture for picture in pictures.values()]
     return picture_grid([shown], [list(pictures)], size=size, title_size=9)
+
+
+def with_points(picture: Picture, points: Picture, *, box: Sequence[float] | None = None) -> Picture:
+    """A picture (height, width, 3) uint8 with points (n, 2) and a box (left, top, right, bottom) drawn into it."""
+    import cv2
+
+    drawn = np.ascontiguousarray(picture)
+    unit = max(drawn.shape[0] // 160, 1)
+    for x, y in points:
+        if np.isfinite(x) and np.isfinite(y):
+            cv2.circle(drawn, (round(float(x)), round(float(y))), unit, (90, 235, 120), -1, cv2.LINE_AA)
+    if box is not None:
+        left, top, right, bottom = (round(float(edge)) for edge in box)
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), (250, 250, 250), unit)
+    return drawn
+
+
+def squared(picture: Picture) -> Picture:
+    """The middle square of a picture."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return picture[top : top + side, left : left + side]
+
+
+def channel(values: Picture) -> Picture:
+    """A map of one number a pixel, 0 where there is none, as grey (height, width, 3)."""
+    known = values != 0
+    low, high = np.quantile(values[known], (0.01, 0.99)) if known.any() else (0.0, 1.0)
+    shown = np.where(known, np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 0.9 + 0.1, 0)
+    return np.repeat((shown * 255).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def as_colours(position_map: Picture) -> Picture:
+    """A position map (256, 256, 3) as a picture: x red, y green, z blue."""
+    return np.stack([channel(position_map[..., k])[..., 0] for k in range(3)], axis=-1)
 
 
 def degradation_process(stages: Mapping[str, Picture]) -> Figure:

@@ -13,19 +13,22 @@
 #
 # **Goal.** Make the perfect depth image of a face: the answer that every enhancer in this kit is measured against.
 #
-# **You will learn** how a face becomes a list of numbers, the numbers a mesh, and the mesh a depth image; and what
-# the values of a depth image mean.
+# **You will learn** two ways to it, the kit's (a face is drawn as a list of numbers) and the paper's (a network guesses
+# a face from a photo), and what the values of a depth image mean.
 #
-# **Comes out:** Figures 3 and 4 of the paper (section III-A).
+# **Comes out:** Figures 3 and 4 of the paper (section III-A), both ways.
 #
-# *What is different here:* the paper starts from photos of the MegaFace set and lets a network, PRNet, guess the 3D
-# face. Neither may be shipped. This kit draws faces from a free parametric model instead: the same extent (forehead
-# to chin, no ears), closed lips, every pose, and no photo of anybody.
+# *What is different here:* the paper takes photos of the MegaFace set and lets a network, PRNet, guess the 3D face.
+# Neither may be shipped. So the kit's own faces come from a free parametric model: the same extent (forehead to chin,
+# no ears), closed lips, every pose, and no photo of anybody. The photo's way is here in full, too; it uses PRNet if
+# you have fetched its weights (`facedepth doctor` says how), else MediaPipe's free face mesh if you have that, and
+# else it answers for the network itself, from the known face.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+photo = ""  # a photo of your own for the second way; needs PRNet or MediaPipe's face mesh
 
 # %%
 from facedepth_kit.workspace import open_workspace
@@ -34,6 +37,8 @@ work = open_workspace("01_ground_truth_synthesis", profile, seed, output)
 work
 
 # %% [markdown]
+# # The first way: parameters
+#
 # ## A face is a list of numbers
 #
 # `draw_face` draws identity, expression and pose from documented ranges. Randomness is always an argument: the same
@@ -103,34 +108,159 @@ grey = (depth.astype(np.float32) / HOLE * 255).astype(np.uint8)
 work.show(plots.strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(depth, depth_range)}))
 
 # %% [markdown]
-# ## Figure 3: the whole way
+# # The second way: a photo
+#
+# ## Somebody to photograph
+#
+# The same face again, but now somebody has given it skin, hair and a lamp, and pressed the shutter. From here on we
+# pretend to have only the picture. (This person does not exist. Set `photo` above to use a photo of your own.)
 
 # %%
-figure = plots.ground_truth_process(mesh, depth, "Identity,\nexpression, pose:\nrandom numbers\n(paper: a photo)")
-caption = "After Figure 3 of the paper. Simulated: a parametric face drawn by the kit stands in for a photo and PRNet."
-work.save_figure(figure, "figure_03.png", caption)
+from facedepth_kit.faces.photos import find_faces, read_photo
+from facedepth_kit.faces.portraits import portrait, source_at_hand
+
+taken = portrait(face, work.rng("the photo"))
+source = source_at_hand(taken)
+picture = taken.picture
+if photo and source.fingerprint != "stand-in":
+    picture = read_photo(photo)
+print(f"photo: {picture.shape[1]} x {picture.shape[0]} pixels; 3D faces by {source.name}")
 
 # %% [markdown]
-# ## Figure 4: four faces
+# ## Where is the face?
 #
-# `render_ground_truth` does all of the above in one call, with the camera a little different every time.
+# Dlib finds it and 68 landmarks on it. What the network gets to see is a square around the face, scaled to its input
+# size. How the square lies in the photo is remembered: it is the way back.
 
 # %%
-from facedepth_kit.pairs import SynthesisSettings, render_ground_truth
+faces = find_faces(picture)
+if not faces:
+    raise RuntimeError("Dlib finds no face in this photo: take another")
+found = faces[0]
+crop = source.crop(picture, found)
+marked = plots.with_points(picture, found.landmarks, box=found.box)
+work.show(plots.strip({"photo, with Dlib's landmarks": marked, "what the network sees": crop.pixels}))
+
+# %% [markdown]
+# ## The position map
+#
+# PRNet's trick: its answer is again a picture. Imagine the skin of the face unrolled onto a table; each pixel of the
+# map is one place of that skin, the same place for everybody, and its three channels say where in space it lies. A
+# network that can make pictures can so make 3D faces. Pixels next to each other are neighbours on the skin, so the
+# triangles between them are always the same ones.
+
+# %%
+if hasattr(source, "position_maps"):
+    (position_map,) = source.position_maps([crop])
+    channels = {
+        name: plots.channel(position_map[..., k]) for k, name in enumerate(("x", "y", "z (nearer is brighter)"))
+    }
+else:
+    position_map, channels = None, {}
+    print(f"{source.name} answers with points, without a map")
+work.show(plots.strip({"the crop": crop.pixels, **channels}))
+
+# %% [markdown]
+# ## From the map to the mesh, from the mesh to depth
+#
+# The map's face pixels become vertices, moved back from the crop into the photo. A photo does not say how large a
+# face is, so it gets the size of an average one. The rest is as before: camera, z-buffer, depth image.
+
+# %%
+photo_face = source.faces([crop])[0]
+if photo_face is None:
+    raise RuntimeError(f"{source.name} sees no face in this photo: take another")
+photo_mesh = source.mesh(photo_face)
+photo_mm = render_depth_mm(photo_mesh, fit_camera(photo_mesh, fill=0.85))
+photo_range = own_range(photo_mm)
+photo_depth = from_millimetres(photo_mm, photo_range)
+print(f"{len(photo_mesh.triangles):,} triangles; the face spans {photo_range.span_mm:.0f} mm of depth")
+both = {"from parameters": (depth, depth_range), f"from the photo ({source.name})": (photo_depth, photo_range)}
+work.show(plots.strip({name: shaded_relief(*one) for name, one in both.items()}))
+
+# %% [markdown]
+# ## Figure 3: both ways
+#
+# A ground truth need not lie where the face lies in the photo, says the paper: it only has to be a realistic face. So
+# both ways end with the same camera.
+
+# %%
+standing_in = source.fingerprint == "stand-in"
+network = "PRNet\n(stand-in:\nknown positions)" if standing_in else source.name.replace(" ", "\n", 1)
+between = None if position_map is None else ("position map", plots.as_colours(position_map))
+parameters = "Identity,\nexpression, pose:\nrandom numbers"
+ways = [
+    plots.GroundTruthWay(plots.squared(picture), network, photo_mesh, photo_depth, between),
+    plots.GroundTruthWay(parameters, "Parametric\nface model", mesh, depth),
+]
+
+# %%
+shown = "a rendered photo of a parametric face" if picture is taken.picture else "a photo"
+caption = (
+    f"After Figure 3 of the paper. Above its own way, with {shown} and {source.name}"
+    f"{', which computes the map from the known face' if standing_in else ''}; below the kit's way: simulated."
+)
+work.save_figure(plots.ground_truth_process(ways), "figure_03.png", caption)
+
+# %% [markdown]
+# ## Figure 4: four faces, both ways
+#
+# Four people, each at another resolution; the paper's photos differ as much. Each is made 3D from its photo, and from
+# its parameters.
+
+# %%
+from facedepth_kit.depth import DepthImage
+from facedepth_kit.faces.portraits import Portrait
+from facedepth_kit.rendering import Mesh
 
 rng = work.rng("figure 4")
-faces = [draw_face(rng) for _ in range(4)]
-rendered = [render_ground_truth(one, SynthesisSettings(), rng) for one in faces]
-depths, ranges = zip(*rendered, strict=True)
-labels = [f"yaw {one.yaw_deg:.0f}°, pitch {one.pitch_deg:.0f}°" for one in faces]
+sizes = (180, 460, 108, 320)
+people = [portrait(draw_face(rng), rng, size_px=size) for size in sizes]
+
+
+def render(mesh: Mesh) -> DepthImage:
+    """A mesh's depth image, scaled to its own range."""
+    depth_mm = render_depth_mm(mesh, fit_camera(mesh, fill=0.85))
+    return from_millimetres(depth_mm, own_range(depth_mm))
+
+
+# %%
+def from_photo(taken: Portrait) -> DepthImage:
+    """A portrait's depth image by the second way; nothing but holes where no face is found in it."""
+    answering = source_at_hand(taken) if standing_in else source
+    faces = find_faces(taken.picture)
+    found = answering.faces([answering.crop(taken.picture, faces[0])])[0] if faces else None
+    return np.full((256, 256), HOLE) if found is None else render(answering.mesh(found))
+
+
+# %%
+depths = {
+    f"from the photo\n({source.name})": [from_photo(one) for one in people],
+    "from parameters": [render(face_mesh(one.face)) for one in people],
+}
 
 # %%
 caption = (
-    "After Figure 4. Simulated: first row parametric faces, shaded (the paper: photos); second row their ground truth."
+    f"After Figure 4. First row rendered photos of parametric faces (the paper: MegaFace), with their resolutions; "
+    f"then ground truth by {source.name}"
+    f"{' (positions known, not guessed)' if standing_in else ''} and by the kit's parameters. All simulated."
 )
-work.save_figure(plots.ground_truth_examples(depths, ranges, labels), "figure_04.png", caption)
+labels = [f"{size}×{size}" for size in sizes]
+work.save_figure(plots.ground_truth_examples([one.picture for one in people], labels, depths), "figure_04.png", caption)
 
 # %% [markdown]
+# ## One call each
+#
+# `render_ground_truth` does the first way in one call, with the camera a little different every time;
+# `facedepth synthesize` writes whole stores of such pairs. With a folder of photos, the second way does:
+#
+# ```
+# facedepth synthesize --faces photos my_photos/ --prnet-root PRNet/ --output pairs/
+# facedepth synthesize --faces photos my_photos/ --mesh-source mediapipe --output pairs/
+# ```
+#
+# Both write the same kind of store, so that everything behind it, training and evaluation, does not know the way.
+#
 # ## Predict: what does distance do?
 #
 # The same face, seen from very near and from far away, each time with a lens that makes it fill the picture. Before
@@ -154,5 +284,6 @@ work.show(plots.strip(pictures))
 #
 # ## What you have seen
 #
-# A face is drawn, rendered and scaled to its own depth range; holes are where nothing was seen. Such a picture is too
-# good to be true. **Next: `02_degradation`** spoils it the way a depth camera would.
+# A face is drawn or guessed, rendered and scaled to its own depth range; holes are where nothing was seen. Such a
+# picture is too good to be true. **Next: `02_degradation`** spoils it the way a depth camera would. What goes wrong
+# with photos by the million, and how the paper sorted them out, is the story of `10_screening`.

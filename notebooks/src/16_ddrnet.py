@@ -95,11 +95,11 @@ results = {pair.name: denoise(pair.noisy_mm) for pair in pairs}
 # %%
 def relief(depth_mm, like):
     """Millimetres as a depth image, on the middle 96 % of the person's range."""
-    from facedepth_kit.depth import DepthRange, from_millimetres
+    from facedepth_kit.depth import DepthRange, from_millimetres, shaded_relief
 
     near, far = np.nanquantile(like, (0.02, 0.98))
     depth = from_millimetres(depth_mm, DepthRange(float(near), float(max(min(far, near + 700) - near, 50))))
-    return plots.shaded_relief(depth, DepthRange(0.0, float(max(min(far, near + 700) - near, 50))), pixel_mm=2.0)
+    return shaded_relief(depth, DepthRange(0.0, float(max(min(far, near + 700) - near, 50))), pixel_mm=2.0)
 
 
 columns = [
