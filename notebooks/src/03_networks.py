@@ -34,6 +34,11 @@ work
 # Halve the picture again and again while looking for ever larger shapes (the left side of the U); double it again and
 # again while painting (the right side); and hand each level's fine detail straight across, so that it need not
 # squeeze through the bottom.
+#
+# Its building block is the **convolution**: every pixel of the result is a weighted sum of a small window of pixels of
+# the input, with the same weights everywhere. One convolution has many such sets of weights, each of which makes a
+# picture of its own, a **channel**: one may answer to edges, another to slopes. The weights are the **parameters**:
+# nobody writes them down, training finds them.
 
 # %%
 from facedepth_kit.enhancers.networks import SIZES, build_network

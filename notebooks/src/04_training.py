@@ -54,6 +54,10 @@ work.show(
 # %% [markdown]
 # ## The schedule
 #
+# One **step**: show a few degraded images (a *batch*), measure how far the answers are from the ground truths (the
+# **loss**), and move each of the millions of parameters a little into the direction that lowers it. How little is the
+# *learning rate*.
+#
 # A **chunk** of ground truths is trained for some **epochs** (passes over all its images), then comes the next chunk.
 # The network is kept only when its loss has improved. A run that is killed goes on at the epoch it was in.
 
