@@ -27,7 +27,7 @@ LENS_CURVE_MM = 120.0  # about base curve 4.5
 CLEARANCE_MM = 2.0
 PAPER_MM = (210.0, 297.0)  # A4
 # Fingers from index to little finger: where they start across the palm, length and radius at the root and the tip.
-FINGERS_MM = ((27.0, 72.0, 8.5, 6.5), (9.0, 80.0, 8.8, 6.8), (-9.0, 74.0, 8.2, 6.3), (-26.0, 58.0, 7.2, 5.6))
+FINGERS_MM = ((25.0, 74.0, 8.5, 6.8), (8.5, 82.0, 8.8, 7.0), (-8.0, 77.0, 8.4, 6.8), (-24.0, 62.0, 7.8, 6.0))
 PALM_MM = 78.0
 SEGMENTS = 20
 
@@ -89,7 +89,7 @@ def hand_over_mouth(
     if side == "right":
         along[0], aside[0] = -along[0], -aside[0]
     # The middle of the fingers' first joints lies beside the mouth, so that the fingers cross it.
-    knuckles = mouth[:2] - along * rng.uniform(30, 42) + rng.normal(0, 3, 2)
+    knuckles = mouth[:2] - along * rng.uniform(24, 34) + rng.normal(0, 2, 2)
     wrist = knuckles - along * (PALM_MM + 12)
     bones: list[tuple[Points, Points, float, float]] = []
     for offset, length, root, tip in FINGERS_MM:

@@ -25,7 +25,8 @@ Picture = npt.NDArray[np.uint8]
 Frame = npt.NDArray[np.uint16]
 
 IDENTITY = FaceSettings(expressive_share=0.0, yaw_deg=(0.0, 0.0), pitch_deg=(0.0, 0.0), roll_deg=(0.0, 0.0))
-NOSE_TIP, EARS = 30, [0, 16]  # of the 68 landmarks
+NOSE_TIP, EYES = 30, slice(36, 48)  # of the 68 landmarks
+PIVOT_MM = 90.0  # heads turn about an axis that far behind the eyes
 GOLDEN_RATIO = (1 + 5**0.5) / 2  # its multiples' fractions are spread evenly
 LENS_VEIL = 0.05  # a spectacle lens adds this much white to the picture
 
@@ -102,7 +103,7 @@ def seat(
 ) -> Scene:
     """The person in the pose ``turn_deg`` (yaw, pitch, roll); who looks ahead has the tip of the nose at the origin.
 
-    The head turns about the middle between the ears, which stays where it is. ``expression`` maps action units
+    The head turns about a point between the ears, which stays where it is. ``expression`` maps action units
     ("jawOpen") to strengths 0..1. ``wearing`` draws the spectacles: the same generator state, the same pair.
     """
     yaw, pitch, roll = turn_deg
@@ -113,8 +114,9 @@ def seat(
     if wearing is not None:
         frame, lenses = spectacles(landmarks, scene.parts[0].mesh, wearing)
         scene = replace(scene, parts=(*scene.parts, *frame), lenses=lenses)
-    pivot = landmarks[EARS].mean(axis=0)
-    ahead = (landmarks[NOSE_TIP] - pivot) @ rotation(yaw, pitch, roll)
+    turn = rotation(yaw, pitch, roll)
+    pivot = landmarks[EYES].mean(axis=0) - turn @ (0.0, 0.0, PIVOT_MM)
+    ahead = (landmarks[NOSE_TIP] - pivot) @ turn
     return scene.moved(-pivot - ahead)
 
 
