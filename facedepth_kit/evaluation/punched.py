@@ -21,6 +21,8 @@ from facedepth_kit.enhance import enhance_frame
 from facedepth_kit.errors import KitError
 from facedepth_kit.face_region import Box, crop_face
 
+LEAST_FILLED = 0.5
+
 
 @dataclass(frozen=True)
 class PunchSettings:
@@ -46,8 +48,8 @@ class PunchedRow:
     """An enhancer's error at the punched pixels of all frames.
 
     ``filled`` is the share of ``pixels`` that it filled, ``rmse_mm`` its error at those, ``common_rmse_mm`` its error
-    at those that every compared enhancer filled, ``median_frame_rmse_mm`` the median over frames of a frame's error
-    there. NaN where no pixel counts.
+    at those that all compared enhancers filled (those that fill less than half are not asked),
+    ``median_frame_rmse_mm`` the median over frames of a frame's error there. NaN where no pixel counts.
     """
 
     enhancer: str
@@ -135,8 +137,8 @@ def _row(
     targets: list[npt.NDArray[np.float64]],
     outputs: dict[str, list[npt.NDArray[np.float64]]],
 ) -> PunchedRow:
-    # An enhancer that fills nothing ("None") must not empty the comparison of the others.
-    filling = [made for made in outputs.values() if any(np.isfinite(frame).any() for frame in made)]
+    # An enhancer that fills nothing or little ("None", De-M2) must not leave the others only a hole's easy rim.
+    filling = [made for made in outputs.values() if _filled(made) >= LEAST_FILLED]
     squares = [(output - target) ** 2 for output, target in zip(outputs[name], targets, strict=True)]
     common = [
         square[np.all([np.isfinite(made[index]) for made in filling], axis=0)] if filling else square[:0]
@@ -149,11 +151,17 @@ def _row(
         enhancer=name,
         frames=len(targets),
         pixels=every.size,
-        filled=float(np.isfinite(every).mean()) if every.size else float("nan"),
+        filled=_filled(squares),
         rmse_mm=_root_mean(every),
         common_rmse_mm=_root_mean(np.concatenate(common) if common else np.empty(0)),
         median_frame_rmse_mm=float(np.median(per_frame)) if per_frame else float("nan"),
     )
+
+
+def _filled(frames: list[npt.NDArray[np.float64]]) -> float:
+    """The share of values that are there; NaN without any."""
+    every = np.concatenate(frames) if frames else np.empty(0)
+    return float(np.isfinite(every).mean()) if every.size else float("nan")
 
 
 def _root_mean(squares: npt.NDArray[np.float64]) -> float:

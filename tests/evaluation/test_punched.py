@@ -83,21 +83,34 @@ def test_errors_per_enhancer_by_hand(rng: np.random.Generator) -> None:
 def test_pixels_that_one_enhancer_leaves_open_count_for_none_in_common(rng: np.random.Generator) -> None:
     def left_only(crop: DepthImage) -> DepthImage:
         filled = fill_with(0.0)(crop)
-        filled[:, 128:] = crop[:, 128:]
+        filled[:, 176:] = crop[:, 176:]
         return filled
 
     def worse_on_the_right(crop: DepthImage) -> DepthImage:
         filled = fill_with(2.0)(crop)
         right = fill_with(50.0)(crop)
-        return np.concatenate([filled[:, :128], right[:, 128:]], axis=1)
+        return np.concatenate([filled[:, :176], right[:, 176:]], axis=1)
 
     rows = evaluate_punched(
         [FaceFrame(flat(), 1.0, (16, 16, 48, 48))], {"half": left_only, "all": worse_on_the_right}, rng
     )
     half, both = rows
-    assert 0 < half.filled < 1
+    assert 0.5 < half.filled < 1
     assert both.rmse_mm > 10
     assert both.common_rmse_mm == pytest.approx(2, abs=0.01)
+
+
+def test_an_enhancer_that_fills_little_does_not_choose_the_pixels(rng: np.random.Generator) -> None:
+    def rim_only(crop: DepthImage) -> DepthImage:
+        filled = fill_with(0.0)(crop)
+        filled[:, 80:] = crop[:, 80:]
+        return filled
+
+    frames = [FaceFrame(flat(), 1.0, (16, 16, 48, 48))]
+    little, both = evaluate_punched(frames, {"little": rim_only, "all": fill_with(2.0)}, rng)
+    assert 0 < little.filled < 0.5
+    assert both.common_rmse_mm == both.rmse_mm == pytest.approx(2, abs=0.01)
+    assert little.common_rmse_mm == pytest.approx(0, abs=0.01)
 
 
 def test_inpainting_fills_punched_holes_of_real_frames(real_depth: Path, rng: np.random.Generator) -> None:
