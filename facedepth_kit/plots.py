@@ -194,7 +194,7 @@ def with_points(picture: Picture, points: Picture, *, box: Sequence[float] | Non
     """A picture (height, width, 3) uint8 with points (n, 2) and a box (left, top, right, bottom) drawn into it."""
     import cv2
 
-    drawn = np.ascontiguousarray(picture)
+    drawn = np.array(picture, order="C")
     unit = max(drawn.shape[0] // 160, 1)
     for x, y in points:
         if np.isfinite(x) and np.isfinite(y):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -32,6 +33,8 @@ FloatArray = npt.NDArray[np.float32]
 AZIMUTH_DEG = 72.0  # at the map's left and right edges
 TOP_MM, BOTTOM_MM = 792.0, 594.0  # heights of the neutral head at its upper and lower edges
 FAR_MM = 1000.0
+JAW_ROW, STEP_MM = 180, 2.5  # a row is 0.8 mm on an upright surface
+ROUND_PX = 61
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +80,29 @@ def unwrapping() -> Unwrapping:
 
     weights = np.stack([area(point, b, c), area(a, point, c), area(a, b, point)], axis=1)
     weights /= weights.sum(axis=1, keepdims=True)
-    face = (weights * inside_mm[corners]).sum(axis=1) > 0  # the outline is cut pixel by pixel, not by triangles
+    # The outline is cut pixel by pixel, not by triangles, and under the jaw where the skin would be stretched.
+    face = (weights * inside_mm[corners]).sum(axis=1) > 0
+    face &= ~_below_the_jaw(np.einsum("vk,vkd->vd", weights, model.neutral[corners]), index)
     index = index[face]
     return Unwrapping(Topology(index, triangles_of(index), _landmark_pixels(index)), corners[face], weights[face])
+
+
+def _below_the_jaw(points_mm: FloatArray, index: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Which pixels lie at or below the first step of more than ``STEP_MM`` from row to row in the map's lower part.
+
+    What that leaves of the jaw's corners is rounded off.
+    """
+    sheet = np.full((SIDE * SIDE, 3), np.nan, np.float32)
+    sheet[index] = points_mm
+    steps = np.linalg.norm(np.diff(sheet.reshape(SIDE, SIDE, 3), axis=0), axis=2) > STEP_MM  # NaN is no step
+    steps[:JAW_ROW] = False
+    below = np.zeros((SIDE, SIDE), np.bool_)
+    below[1:] = np.logical_or.accumulate(steps, axis=0)
+    kept = np.zeros((SIDE, SIDE), np.uint8)
+    kept.ravel()[index] = 1
+    kept[below] = 0
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (ROUND_PX, ROUND_PX))
+    return np.asarray(cv2.morphologyEx(kept, cv2.MORPH_OPEN, disc)).ravel()[index] == 0
 
 
 def _landmark_pixels(index: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

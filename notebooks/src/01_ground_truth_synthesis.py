@@ -175,7 +175,7 @@ photo_mm = render_depth_mm(photo_mesh, fit_camera(photo_mesh, fill=0.85))
 photo_range = own_range(photo_mm)
 photo_depth = from_millimetres(photo_mm, photo_range)
 print(f"{len(photo_mesh.triangles):,} triangles; the face spans {photo_range.span_mm:.0f} mm of depth")
-both = {"from parameters": (depth, depth_range), f"from the photo ({source.name})": (photo_depth, photo_range)}
+both = {"from parameters": (depth, depth_range), f"from the photo\n({source.name})": (photo_depth, photo_range)}
 work.show(plots.strip({name: shaded_relief(*one) for name, one in both.items()}))
 
 # %% [markdown]
@@ -197,8 +197,8 @@ ways = [
 # %%
 shown = "a rendered photo of a parametric face" if picture is taken.picture else "a photo"
 caption = (
-    f"After Figure 3 of the paper. Above its own way, with {shown} and {source.name}"
-    f"{', which computes the map from the known face' if standing_in else ''}; below the kit's way: simulated."
+    f"After Figure 3 of the paper. Above the paper's way, with {shown} and {source.name}"
+    f"{' (map computed from the known face, not guessed)' if standing_in else ''}; below the kit's way. Simulated."
 )
 work.save_figure(plots.ground_truth_process(ways), "figure_03.png", caption)
 
