@@ -95,7 +95,12 @@ NOTEBOOKS = (
     Notebook(
         "07_synthetic_samples", outputs=("figure_13.png", "figure_14.png"), needs=("table_4_errors.csv",), weights=True
     ),
-    Notebook("08_your_recordings", outputs=(*_table("recordings"), "recordings.png"), weights=True, own_data=True),
+    Notebook(
+        "08_your_recordings",
+        outputs=(*_table("recordings", "recordings_measures"), "recordings.png"),
+        weights=True,
+        own_data=True,
+    ),
     Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
     Notebook(
         "12_roughness_and_holes",
@@ -336,6 +341,8 @@ def _dependencies(notebook: Notebook, profile: Profile) -> list[Path]:
         files.update(path for path in folder.iterdir() if path.suffix in (".json", ".npz", ".yaml", ".csv"))
     if notebook.weights and weights_dir().is_dir():
         files.update(path for path in weights_dir().iterdir() if path.suffix in (".h5", ".json"))
+    if notebook.own_data:  # and what was measured on recordings that are not here
+        files.update(figures_dir("recordings").glob("*.csv"))
     for maker in NOTEBOOKS:
         files.update(path for name, path in _targets(maker, profile).items() if name in notebook.needs)
     return sorted(files)

@@ -8,6 +8,7 @@ for attacks in the enlarged crop.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,7 @@ from facedepth_kit.evaluation.masks import FaceImage, LeftOut, face_mask, into_s
 from facedepth_kit.evaluation.punched import FaceFrame, PunchedRow, evaluate_punched
 from facedepth_kit.evaluation.relief import ReliefSettings
 from facedepth_kit.face_region import FaceRegion, crop_face, restore_face
+from facedepth_kit.paths import figures_dir
 
 if TYPE_CHECKING:
     from facedepth_kit.faces.detection import Face
@@ -194,3 +196,15 @@ def _plausible(nose_mm: float) -> bool:
 def _mean(rows: Sequence[Measures], field: str) -> float:
     values = np.array([getattr(row, field) for row in rows])
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def kept_tables() -> dict[str, list[dict[str, str]]]:
+    """The tables of real recordings that lie in ``figures/recordings``, by name: numbers that were measured elsewhere.
+
+    Empty where there are none.
+    """
+    tables = {}
+    for path in sorted(figures_dir("recordings").glob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            tables[path.stem] = list(csv.DictReader(file))
+    return tables

@@ -17,7 +17,8 @@
 # **You will learn** how a face region becomes the kit's depth image and comes back without changing anything else,
 # and the one command that does it for your files.
 #
-# **Comes out:** a picture and a table (holes before and after).
+# **Comes out:** a picture, a table of holes before and after, and one of every measure on your own recordings; beside
+# them what two real sensors gave.
 #
 # *What is simulated:* unless FACEDEPTH_DATA points to recordings, the frame below is drawn by the kit. Recordings of
 # real people never enter the repository: of them, only numbers are written.
@@ -204,10 +205,68 @@ caption = "Share of hole pixels in the face before and after."
 work.save_table("recordings", table, caption)
 
 # %% [markdown]
+# ## Every measure on your frames
+#
+# Holes are one number. Roughness, holes at landmarks, the check against printed faces and the error at punched holes
+# are others; notebooks 12 to 14 explain them. Here they are for recordings of your own, on the first of them.
+
+# %%
+from facedepth_kit import enhancers
+from facedepth_kit.cameras.recordings import open_recordings
+from facedepth_kit.evaluation.own_recordings import evaluate_recordings, summary_rows
+
+names = [name for name in ("None", "Sp-HfU", "Telea+bilateral", "DL-Delta-1", name) if name in enhancers.available()]
+rows = [{"enhancer": name, "frames": 0} for name in names]
+if own and suffix:
+    from itertools import islice
+
+    frames = islice(open_recordings(data_dir(), unit_mm=None if unit_mm == 1.0 else unit_mm), len(own))
+    report = evaluate_recordings(frames, names, rng=work.rng("punched holes"))
+    rows = summary_rows(report.measures, report.punched)
+
+# %%
+caption = "Means over the frames of your own in which Dlib finds a face (0 frames: none in the data folder)."
+work.save_table("recordings_measures", rows, caption, digits=3)
+
+# %% [markdown]
+# ## What real sensors gave
+#
+# Measured with `facedepth evaluate-recordings` on frames that are not shipped: head crops of eleven people by a Kinect
+# v2, which measures the time that light takes, and a mannequin by an iPhone's TrueDepth camera. Only these numbers
+# were kept.
+#
+# **Predict.** These sensors leave few holes in a face. What can an enhancer still do, and what can it only spoil?
+
+# %%
+from IPython.display import Markdown, display
+
+from facedepth_kit.evaluation.own_recordings import kept_tables
+from facedepth_kit.workspace import markdown_table
+
+shown = ("enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm")
+for title, lines in kept_tables().items():
+    text = markdown_table([{key: line[key] for key in shown} for line in lines])
+    display(Markdown(f"**{title.replace('_', ' ')}**\n\n{text}"))
+
+# %%
+shown = ("enhancer", "punched_filled", "punched_rmse_mm", "punched_median_frame_mm")
+for title, lines in kept_tables().items():
+    text = markdown_table([{key: line.get(key) for key in shown} for line in lines])
+    display(Markdown(f"**{title.replace('_', ' ')}, at punched holes**\n\n{text}"))
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# It can take noise away (*noise_mm*) and close the few holes at landmarks; it spoils where *changed* is large and the
+# nose gets shorter (*nose_mm*): a median over blocks does both. At punched holes, where the sensor's value is known,
+# whoever smears a neighbour is centimetres off, and OpenCV's inpainting is hard to beat.
+# </details>
+#
 # ## On your files, without a notebook
 #
 # `facedepth enhance INPUT... --output DIR` takes files and folders in camera units, finds the face, and writes frames
-# of the same size, unit and hole value. `facedepth enhance --help` has the rest.
+# of the same size, unit and hole value; `facedepth evaluate-recordings DIR` gives the table of measures. `--help` has
+# the rest.
 #
 # **Exercise.** What would happen to the wall if the whole frame were given as the face region?
 #

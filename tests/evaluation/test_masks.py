@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facedepth_kit.cameras.folder import RecordingFolder
 from facedepth_kit.cameras.recording import Recording
 from facedepth_kit.depth import FARTHEST, HOLE
 from facedepth_kit.errors import KitError
@@ -76,33 +74,15 @@ def test_hole_sizes_count_connected_holes_inside_the_mask() -> None:
     assert hole_sizes(np.zeros((6, 6), np.uint16), mask) == []
 
 
-@pytest.fixture(scope="module")
-def mannequin(real_depth: Path) -> Recording:
-    """A real frame in which Dlib finds a face."""
-    return RecordingFolder(real_depth / "truedepth_mannequin").read("056")
-
-
 def as_kinect(recording: Recording, variant: str, picture: npt.NDArray[np.uint8] | None = None) -> Recording:
-    """A part of the mannequin's frame as if it were one of KinectFaceDB: 256x256, millimetres, named."""
-    assert recording.picture is not None
-    depth = np.zeros((256, 256), np.uint16)
-    colour = np.zeros((256, 256, 3), np.uint8)
-    height, width = min(256, recording.depth.shape[0]), min(256, recording.depth.shape[1])
-    depth[:height, :width] = np.rint(recording.depth[:height, :width] * recording.unit_mm)
-    colour[:height, :width] = recording.picture[:height, :width]
-    return Recording(
-        f"0001_s1_{variant}",
-        depth,
-        picture=colour if picture is None else picture,
-        person="0001",
-        session="s1",
-        variant=variant,
-    )
+    """The simulated face as another variant, perhaps with another picture."""
+    changed = replace(recording, name=f"0001_s1_{variant}", person="0001", session="s1", variant=variant)
+    return changed if picture is None else replace(changed, picture=picture)
 
 
-def test_a_real_frame_fills_the_square(mannequin: Recording) -> None:
+def test_a_face_fills_the_square(simulated_face: Recording) -> None:
     left_out: list[LeftOut] = []
-    (face,) = prepare_faces([mannequin], left_out)
+    (face,) = prepare_faces([simulated_face], left_out)
     assert not left_out
     assert face.mask is not None
     assert face.landmarks is not None
@@ -115,20 +95,22 @@ def test_a_real_frame_fills_the_square(mannequin: Recording) -> None:
     tip = face.landmarks[30]
     assert face.depth[int(tip[1]), int(tip[0])] < 0.2 * FARTHEST
     # What was cut is the picture that Dlib would find the same face in.
-    again = prepare_faces([replace(mannequin, depth=np.ones((256, 256), np.uint16), picture=face.picture)], left_out)
+    again = prepare_faces(
+        [replace(simulated_face, depth=np.ones((256, 256), np.uint16), picture=face.picture)], left_out
+    )
     found = next(again).landmarks
     assert found is not None
     assert len(left_out) == 0
 
 
-def test_neutral_masks_the_other_frontal_variants(mannequin: Recording) -> None:
+def test_neutral_masks_the_other_frontal_variants(simulated_face: Recording) -> None:
     hidden = np.zeros((256, 256, 3), np.uint8)
-    nearer = as_kinect(mannequin, "OcclusionMouth", picture=hidden)
+    nearer = as_kinect(simulated_face, "OcclusionMouth", picture=hidden)
     frames = [
-        as_kinect(mannequin, "Smile"),  # the order on disk does not matter
-        as_kinect(mannequin, "Neutral"),
+        as_kinect(simulated_face, "Smile"),  # the order on disk does not matter
+        as_kinect(simulated_face, "Neutral"),
         nearer,
-        as_kinect(mannequin, "LeftProfile", picture=hidden),
+        as_kinect(simulated_face, "LeftProfile", picture=hidden),
     ]
     left_out: list[LeftOut] = []
     faces = {face.variant: face for face in prepare_kinectfacedb(frames, left_out)}
@@ -144,9 +126,9 @@ def test_neutral_masks_the_other_frontal_variants(mannequin: Recording) -> None:
     assert faces["LeftProfile"].landmarks is None
 
 
-def test_something_held_before_the_face_begins_the_span(mannequin: Recording) -> None:
-    frame = as_kinect(mannequin, "OcclusionPaper")
-    neutral = as_kinect(mannequin, "Neutral")
+def test_something_held_before_the_face_begins_the_span(simulated_face: Recording) -> None:
+    frame = as_kinect(simulated_face, "OcclusionPaper")
+    neutral = as_kinect(simulated_face, "Neutral")
     (_, before) = prepare_kinectfacedb([neutral, frame], [])
     depth = frame.depth.copy()
     assert before.mask is not None
@@ -163,10 +145,10 @@ def test_something_held_before_the_face_begins_the_span(mannequin: Recording) ->
     assert corner.depth[255, 255] == HOLE
 
 
-def test_a_session_without_a_neutral_face_is_counted(mannequin: Recording) -> None:
+def test_a_session_without_a_neutral_face_is_counted(simulated_face: Recording) -> None:
     blank = np.full((256, 256, 3), 128, np.uint8)
-    frames = [as_kinect(mannequin, "Neutral", picture=blank), as_kinect(mannequin, "Smile")]
-    other = [replace(frame, person="0002") for frame in (as_kinect(mannequin, "Smile"),)]
+    frames = [as_kinect(simulated_face, "Neutral", picture=blank), as_kinect(simulated_face, "Smile")]
+    other = [replace(frame, person="0002") for frame in (as_kinect(simulated_face, "Smile"),)]
     left_out: list[LeftOut] = []
     assert list(prepare_kinectfacedb(frames + other, left_out)) == []
     assert [(entry.person, entry.variant) for entry in left_out] == [
@@ -178,11 +160,11 @@ def test_a_session_without_a_neutral_face_is_counted(mannequin: Recording) -> No
     assert "is missing" in left_out[2].reason
 
 
-def test_frames_without_face_picture_or_depth_are_named(mannequin: Recording) -> None:
+def test_frames_without_face_picture_or_depth_are_named(simulated_face: Recording) -> None:
     frames = [
-        replace(mannequin, name="no picture", picture=None),
-        replace(mannequin, name="no face", picture=np.zeros_like(mannequin.picture)),
-        replace(mannequin, name="no depth", depth=np.zeros_like(mannequin.depth)),
+        replace(simulated_face, name="no picture", picture=None),
+        replace(simulated_face, name="no face", picture=np.zeros_like(simulated_face.picture)),
+        replace(simulated_face, name="no depth", depth=np.zeros_like(simulated_face.depth)),
     ]
     left_out: list[LeftOut] = []
 

@@ -1,0 +1,14 @@
+"""A simulated recording that several tests look at: one takes a second to make."""
+
+from __future__ import annotations
+
+import pytest
+
+from facedepth_kit.cameras.recording import Recording
+from facedepth_kit.cameras.simulated import KinectSettings, kinect_recording
+
+
+@pytest.fixture(scope="session")
+def simulated_face() -> Recording:
+    """A frontal face by the simulated Kinect, with its picture, 256x256, in millimetres."""
+    return kinect_recording(5, 1, "s1", "Neutral", KinectSettings())
