@@ -102,6 +102,7 @@ NOTEBOOKS = (
         own_data=True,
     ),
     Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
+    Notebook("10_screening", outputs=(*_table("table_1", "screening"), "screening_faces.png", "screening.png")),
     Notebook(
         "12_roughness_and_holes",
         outputs=(*_table("roughness_readings", "table_5"), "figure_09.png"),

@@ -326,6 +326,32 @@ def loss_curve(history: Sequence[Mapping[str, float]], *, horizontal: str = "epo
     return figure
 
 
+def screening_curve(
+    curves: Mapping[str, Sequence[tuple[float, float]]], chosen: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """What screening catches (upwards) against what it loses (to the right) as its limits are widened or narrowed.
+
+    ``curves`` maps a kind of fault to (lost, caught) shares; ``chosen`` to the pair at the limits in use.
+    """
+    figure = _figure(6.4, 4.0)
+    axes = figure.add_axes((0.12, 0.14, 0.84, 0.8))
+    for (name, points), colour in zip(curves.items(), (LINE, KIT_ONLY, OURS, INK), strict=False):
+        lost, caught = zip(*sorted(points), strict=True)
+        axes.plot(lost, caught, "-", color=colour, lw=1.6, label=name)
+        axes.plot(*chosen[name], "o", color=colour, ms=7, mec="white")
+    axes.set_xscale("symlog", linthresh=0.01)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.set_xlabel("well-formed faces lost")
+    axes.set_ylabel("deformed faces caught")
+    axes.grid(color="#e5e8ec", lw=0.6)
+    axes.legend(frameon=False, title="deformation", title_fontsize=9)
+    _quiet(axes)
+    return figure
+
+
 def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """Figure 7: a U-Net drawn from its built layers.
 
