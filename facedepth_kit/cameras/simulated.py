@@ -58,6 +58,8 @@ from facedepth_kit.settings import to_dict
 Attack = Literal["bona_fide", "flat_print", "bent_print"]
 
 PARTIAL = ".partial-"
+PICTURES = len(SESSIONS) * len(VARIANTS)  # of a person
+FRAMES_A_PROCESS = 12
 ATTACKS: tuple[Attack, ...] = ("bona_fide", "flat_print", "bent_print")
 ABOUT = "Simulated: rendered faces that belong to nobody, measured by a simulated sensor. Not the real data set."
 
@@ -132,7 +134,7 @@ def write_kinectfacedb(
     jobs = [
         (base, number, seed, settings, meshes) for number, name in enumerate(names, 1) if not (base / name).exists()
     ]
-    _run(_write_person, jobs, workers, progress, "people")
+    _run(_write_person, jobs, workers or _workers(len(jobs) * PICTURES), progress, "people")
     return KinectFaceDB(folder, people=names)
 
 
@@ -162,7 +164,7 @@ def write_realsense(
         for number, kind, count in _recordings(frames, settings.frames_per_recording)
         if not (folder / _recording_name(number, kind)).exists()
     ]
-    _run(_write_recording, jobs, workers, progress, "recordings")
+    _run(_write_recording, jobs, workers or _workers(sum(job[3] for job in jobs)), progress, "recordings")
     return RecordingFolder(folder)
 
 
@@ -434,12 +436,15 @@ def _alive(hidden: Path) -> bool:
         return False
 
 
-def _run(
-    work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int | None, progress: bool, unit: str
-) -> None:
+def _workers(frames: int) -> int:
+    """One process a core, but none for fewer frames than it would take to start."""
+    return max(min(os.cpu_count() or 1, frames // FRAMES_A_PROCESS), 1)
+
+
+def _run(work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int, progress: bool, unit: str) -> None:
     from tqdm.auto import tqdm
 
-    workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    workers = min(workers, max(len(jobs), 1))
     with tqdm(total=len(jobs), unit=unit, disable=not progress or not jobs, leave=False) as bar:
         if workers <= 1:
             for job in jobs:
