@@ -137,6 +137,12 @@ class Desk:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return [output for cell in cells for output in cell.get("outputs", [])]
 
+    def errors(self) -> list[str]:
+        """What went wrong in cells."""
+        return [
+            f"{output['ename']}: {output['evalue']}" for output in self.outputs() if output["output_type"] == "error"
+        ]
+
     def executed(self) -> list[bool]:
         """Of each code cell, whether it has been run to its end."""
         path = self.lab.folder / "notebooks" / f"{self.name}.ipynb"
@@ -199,13 +205,17 @@ def open_notebook(lab: Lab) -> Iterator[Callable[[str], Any]]:
         page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
         page.get_by_text("Run", exact=True).first.click()
         page.get_by_text("Run All Cells", exact=True).click()
-        page.wait_for_function(
-            """() => { const at = jupyterapp.shell.currentWidget;
-            return at.sessionContext.session.kernel.status === 'idle' && at.content.widgets.every(
-            cell => cell.model.type !== 'code' || cell.model.executionCount !== null); }""",
-            timeout=MINUTES_S * 1e3,
-        )
         try:
+            # A cell that fails stops the rest.
+            page.wait_for_function(
+                """() => { const at = jupyterapp.shell.currentWidget;
+                const code = at.content.widgets.filter(cell => cell.model.type === 'code');
+                return at.sessionContext.session.kernel.status === 'idle' && (
+                    code.every(cell => cell.model.executionCount !== null) ||
+                    code.some(cell => cell.model.outputs.toJSON().some(one => one.output_type === 'error'))); }""",
+                timeout=MINUTES_S * 1e3,
+            )
+            assert desk.errors() == []
             yield desk
             desk.shoot("end")
         except BaseException:

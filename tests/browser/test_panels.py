@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from facedepth_kit.depth import write_png
+from facedepth_kit.panels import FaceChoice, synthetic
 
 OpenNotebook = Callable[[str], Any]
 
@@ -13,7 +17,7 @@ OpenNotebook = Callable[[str], Any]
 def clean(desk: Any) -> None:
     """No cell failed or complained, all were run, the page logged no error and asked nobody but JupyterLab."""
     outputs = desk.outputs()
-    assert [output["ename"] for output in outputs if output["output_type"] == "error"] == []
+    assert desk.errors() == []
     assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
     assert all(desk.executed())
     assert desk.problems == []
@@ -96,7 +100,7 @@ def test_degradation_panel(open_notebook: OpenNotebook) -> None:
         clean(desk)
 
 
-def test_enhancer_panel(open_notebook: OpenNotebook) -> None:
+def test_enhancer_panel(open_notebook: OpenNotebook, tmp_path: Path) -> None:
     with open_notebook("17_compare_enhancers") as desk:
         panel = panel_of(desk)
         desk.settled(panel)
@@ -127,6 +131,18 @@ def test_enhancer_panel(open_notebook: OpenNotebook) -> None:
         desk.wait_until(lambda: panel.locator("img.widget-image").count() != columns)
         desk.settled(panel)
         desk.shoot("four")
+
+        mine = tmp_path / "mine.png"
+        write_png(mine, synthetic(FaceChoice(7)).depth)
+        panel.get_by_role("tab", name="Your own file").click()
+        with desk.page.expect_file_chooser() as chooser:
+            panel.get_by_role("button", name="Upload").click()
+        chooser.value.set_files(mine)
+        desk.wait_until(lambda: "ground truth" not in panel.locator("table").first.inner_text())
+        panel.get_by_role("tab", name="Look").click()
+        assert panel.locator("select").first.locator("option:checked").inner_text() == "mine.png"
+        desk.settled(panel)
+        desk.shoot("own_file")
         clean(desk)
 
 
