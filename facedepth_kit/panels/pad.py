@@ -20,7 +20,7 @@ SIDE_PX = 512
 THRESHOLD = 0.1  # a start for the slider, no published value
 # Told apart by the colour-blind; a landmark that breaks several rules shows the first of them in this order.
 COLOURS = {
-    "valid": (240, 240, 240),
+    "valid": (86, 180, 233),
     "jaw": (230, 159, 0),
     "before_nose": (213, 46, 34),
     "hole": (20, 20, 20),

@@ -142,7 +142,7 @@ figure = plots.picture_grid(pictures, titles, row_labels=["as measured", name], 
 # %%
 caption = (
     "The 68 landmarks by the rule of section IV-G that they break: black has no depth, red is nearer than the tip of "
-    "the nose, orange (jaw) nearer than the one before it; white breaks none. Numbers: geometric PAD error. Simulated "
+    "the nose, orange (jaw) nearer than the one before it; blue breaks none. Numbers: geometric PAD error. Simulated "
     "people, prints and camera."
 )
 work.save_figure(figure, "pad_desk.png", caption, width=900)
