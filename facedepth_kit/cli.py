@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facedepth_kit import __version__
-from facedepth_kit.commands import ddrnet, evaluate_recordings, photos
+from facedepth_kit.commands import cameras, ddrnet, evaluate_recordings, photos
 from facedepth_kit.errors import KitError
 
 BAD_INPUT = 2
@@ -453,6 +453,8 @@ COMMANDS = {
     "evaluate-recordings": Command(
         "the tables' measures on recordings of your own", evaluate_recordings.add_arguments, evaluate_recordings.run
     ),
+    "record": Command("record from a RealSense camera", cameras.add_record_arguments, cameras.record),
+    "live": Command("watch a camera: face, depth, attack or not", cameras.add_live_arguments, cameras.live),
     "figures": Command("run the notebooks, make every table and figure", _add_figures, _figures),
     "notebooks": Command("make the stored notebooks from their sources", _add_notebooks, _notebooks),
 }

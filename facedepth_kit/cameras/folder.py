@@ -219,16 +219,16 @@ class FolderWriter:
     """Writes frames into a folder as they come; whatever ends it, what was written can be read.
 
     Depth goes to ``<name>_depth.png`` in its own steps, colour (uint8 (height, width, 3) RGB) to ``_color.png`` and
-    one-channel pictures to ``_infrared.png``. :meth:`write` may be called from several threads. Use it in a ``with``
-    block, or call :meth:`close`. Raises :class:`KitError` when the folder already holds a recording, unless
-    ``overwrite``: then the old frames are removed.
+    one-channel pictures to ``_infrared.png``. Without ``unit_mm`` the first frame says unit and intrinsics.
+    :meth:`write` may be called from several threads. Use it in a ``with`` block, or call :meth:`close`. Raises
+    :class:`KitError` when the folder already holds a recording, unless ``overwrite``: then the old frames are removed.
     """
 
     def __init__(
         self,
         folder: str | Path,
         *,
-        unit_mm: float = 1.0,
+        unit_mm: float | None = None,
         intrinsics: Intrinsics | None = None,
         simulated: bool = False,
         about: Mapping[str, Any] | None = None,
@@ -253,7 +253,9 @@ class FolderWriter:
             "simulated": simulated,
             **(about or {}),
         }
-        self._write_about()
+        self._described = unit_mm is not None
+        if self._described:
+            self._write_about()
 
     def write(self, recording: Recording, **more: Any) -> Path:
         """Write one frame; ``more`` (numbers, texts) is kept beside it in ``frames``. Returns the depth file.
@@ -261,9 +263,12 @@ class FolderWriter:
         An empty ``recording.name`` takes the next number. Raises :class:`KitError` for another unit than the folder's,
         for a name with a folder in it and for one that is already there.
         """
-        if not np.isclose(recording.unit_mm, self._head["unit_mm"], rtol=1e-6):
-            raise KitError(f"{recording.name}: found steps of {recording.unit_mm} mm, expected {self._head['unit_mm']}")
         with self._lock:
+            if not self._described:
+                self._describe(recording)
+            if not np.isclose(recording.unit_mm, self._head["unit_mm"], rtol=1e-6):
+                expected = f"{self._head['unit_mm']} as in the frames before"
+                raise KitError(f"{recording.name}: found steps of {recording.unit_mm} mm, expected {expected}")
             name = recording.name or f"{self.count:06d}"
             if "/" in name or "\\" in name or name.startswith("."):
                 raise KitError(f"{name}: found a path, expected a plain name for a frame in {self.folder}")
@@ -282,9 +287,10 @@ class FolderWriter:
         return path
 
     def close(self) -> None:
-        """Move what is known of the frames into ``recording.json``."""
-        self._write_about()
-        (self.folder / LINES).unlink(missing_ok=True)
+        """Move what is known of the frames into ``recording.json``; without any frame nothing is written."""
+        if self._described:
+            self._write_about()
+            (self.folder / LINES).unlink(missing_ok=True)
 
     def __enter__(self) -> FolderWriter:
         return self
@@ -293,6 +299,14 @@ class FolderWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _describe(self, first: Recording) -> None:
+        self._head["unit_mm"] = first.unit_mm
+        if self._head["intrinsics"] is None and first.intrinsics is not None:
+            self._head["intrinsics"] = asdict(first.intrinsics)
+        self._head["simulated"] = self._head["simulated"] or first.simulated
+        self._described = True
+        self._write_about()
 
     def _write_about(self) -> None:
         content = {**self._head, "frames": {name: known for name, known in self._frames.items() if known}}
@@ -303,8 +317,7 @@ class FolderWriter:
     def _write_png(path: Path, picture: npt.NDArray[np.generic]) -> None:
         if picture.ndim == 3:
             picture = picture[..., ::-1]
-        # Level 1: the files are a tenth larger than by default and done in a third of the time.
-        encoded = cv2.imencode(".png", np.ascontiguousarray(picture), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+        encoded = cv2.imencode(".png", np.ascontiguousarray(picture))[1]
         with write_atomically(path) as temporary:
             temporary.write_bytes(encoded.tobytes())
 
