@@ -122,7 +122,7 @@ class Planted:
 
 
 def plant(folder: Path, count: int, rng: np.random.Generator, *, people: int) -> list[Planted]:
-    """Write ``count`` photos, a third of them faulty, and say what is wrong with which.
+    """Write ``count`` photos, a third of them faulty (each fault at least once), and say what is wrong with which.
 
     ``people`` portraits are rendered; a person's photos differ in crop, size and light, and each has a face of its own
     for a mesh. Copies are equal to a good photo byte by byte; photos that are too large have 1,025 pixels or more.
