@@ -185,4 +185,5 @@ again.degradation
 #
 # ## What you have seen
 #
-# Published numbers are data, too. This was the last notebook; `00_start_here` has the map.
+# Published numbers are data, too: eight rows told what the text does not. **Next: `10_screening`** goes back to the
+# other way to ground truth, photos, and to what is left out of it.

@@ -158,6 +158,8 @@ both = [
     }
     for name in ours
 ]
+
+# %%
 caption = (
     f"Table I for {ours['total']} simulated photos with planted faults, beside the paper's MegaFace photos. The shares "
     "do not compare: here we chose how much to plant."

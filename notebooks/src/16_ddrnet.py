@@ -102,6 +102,7 @@ def relief(depth_mm, like):
     return shaded_relief(depth, DepthRange(0.0, float(max(min(far, near + 700) - near, 50))), pixel_mm=2.0)
 
 
+# %%
 columns = [
     [
         relief(pair.fused_mm, pair.fused_mm),
@@ -160,6 +161,8 @@ table += [
     for key, text in words.items()
     if real
 ]
+
+# %%
 caption = "How far DDRNet-dn's frames are from the truth (simulated) or from frames fused of many (real), in mm."
 work.save_table("ddrnet_bodies", table, caption, digits=2)
 
@@ -215,6 +218,7 @@ def moved(image):
     return float(np.abs(image.astype(np.float64) - ground_truth)[measured].mean() / 65535)
 
 
+# %%
 faces = [{"image put at": "(untouched)", "face RMSE": before, "off where measured": moved(degraded)}]
 faces += [
     {
@@ -225,6 +229,8 @@ faces += [
     }
     for name, image in outputs.items()
 ]
+
+# %%
 official = published_rows("IV")["DDRNet-dn"]["mean"]
 caption = (
     f"DDRNet-dn ({whose}) on {len(store)} simulated degraded faces, put at different places of its range. Published: "
@@ -298,5 +304,5 @@ print(np.round([[error_mm[row::4, column::4].mean() for column in range(4)] for 
 # ## What you have seen
 #
 # A network that is good at home and of no use next door; and a comparison that depends on a number which nobody wrote
-# down. Train the stand-in yourself with `facedepth train-ddrnet`. **Next:** look back at `06_synthetic_evaluation`,
-# where its row stands among the others.
+# down. Train the stand-in yourself with `facedepth train-ddrnet`. `06_synthetic_evaluation` has its row
+# among the others. **Next: `17_compare_enhancers`** puts any of them side by side on one image.
