@@ -198,7 +198,7 @@ def _mean(rows: Sequence[Measures], field: str) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def kept_tables() -> dict[str, list[dict[str, str]]]:
+def kept_tables() -> dict[str, list[dict[str, Any]]]:
     """The tables of real recordings that lie in ``figures/recordings``, by name: numbers that were measured elsewhere.
 
     Empty where there are none.
@@ -206,5 +206,7 @@ def kept_tables() -> dict[str, list[dict[str, str]]]:
     tables = {}
     for path in sorted(figures_dir("recordings").glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
-            tables[path.stem] = list(csv.DictReader(file))
+            lines = list(csv.DictReader(file))
+        texts = ("enhancer", "frames")
+        tables[path.stem] = [{k: v if k in texts else float(v or "nan") for k, v in line.items()} for line in lines]
     return tables

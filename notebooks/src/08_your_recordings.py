@@ -245,13 +245,13 @@ from facedepth_kit.workspace import markdown_table
 
 shown = ("enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm")
 for title, lines in kept_tables().items():
-    text = markdown_table([{key: line[key] for key in shown} for line in lines])
+    text = markdown_table([{key: line[key] for key in shown} for line in lines], digits=3)
     display(Markdown(f"**{title.replace('_', ' ')}**\n\n{text}"))
 
 # %%
 shown = ("enhancer", "punched_filled", "punched_rmse_mm", "punched_median_frame_mm")
 for title, lines in kept_tables().items():
-    text = markdown_table([{key: line.get(key) for key in shown} for line in lines])
+    text = markdown_table([{key: line.get(key) for key in shown} for line in lines], digits=2)
     display(Markdown(f"**{title.replace('_', ' ')}, at punched holes**\n\n{text}"))
 
 # %% [markdown]
