@@ -150,6 +150,8 @@ from facedepth_kit.paths import figures_dir
 
 recorded = figures_dir("recordings") / "ddrnet_bodies.csv"
 real = list(csv.DictReader(recorded.open(newline=""))) if recorded.is_file() else []
+
+# %%
 table += [
     {
         "people": "real (Kinect v2)",
