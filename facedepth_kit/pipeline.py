@@ -104,6 +104,13 @@ NOTEBOOKS = (
     Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
     Notebook("10_screening", outputs=(*_table("table_1", "screening"), "screening_faces.png", "screening.png")),
     Notebook(
+        "11_simulated_cameras",
+        outputs=(
+            *_table("simulated_noise"),
+            *(f"simulated_{name}.png" for name in ("sensors", "noise", "errors", "variants", "attacks")),
+        ),
+    ),
+    Notebook(
         "12_roughness_and_holes",
         outputs=(*_table("roughness_readings", "table_5"), "figure_09.png"),
         results=("camera_measures.csv",),

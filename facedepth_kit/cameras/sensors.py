@@ -189,6 +189,16 @@ def look(
 
 def read(sight: Sight, camera: Camera, sensor: SensorSettings, rng: np.random.Generator) -> Frame:
     """Find features, let them vote, round, and align with the colour ``camera``: the depth frame of a sight."""
+    voted = vote(find_features(sight, sensor, rng), sensor)
+    voted += rng.standard_normal(voted.shape, np.float32) * np.float32(sensor.pixel_noise_px)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rounded = np.rint(voted * sensor.steps_per_px) / np.float32(sensor.steps_per_px)
+        measured_mm = (np.float32(sensor.focal_px * sensor.baseline_mm) / rounded).astype(np.float32)
+    return align(measured_mm, sight.reference, camera, sensor)
+
+
+def find_features(sight: Sight, sensor: SensorSettings, rng: np.random.Generator) -> FloatArray:
+    """Disparities (px, float32) of the features that both eyes see, at the reference imager's pixels; NaN elsewhere."""
     disparity = np.full(sight.depth_mm.shape, np.nan, np.float32)
     _find_features(
         sight.depth_mm,
@@ -202,13 +212,14 @@ def read(sight: Sight, camera: Camera, sensor: SensorSettings, rng: np.random.Ge
         disparity,
     )
     disparity += rng.standard_normal(disparity.shape, np.float32) * np.float32(sensor.feature_noise_px)
+    return disparity
+
+
+def vote(disparity: FloatArray, sensor: SensorSettings) -> FloatArray:
+    """The disparity that most features in the window around each pixel agree on, float32; NaN where too few do."""
     voted = np.full(disparity.shape, np.nan, np.float32)
     _vote(disparity, sensor.window_px // 2, sensor.least_features, sensor.tolerance_px, voted)
-    voted += rng.standard_normal(voted.shape, np.float32) * np.float32(sensor.pixel_noise_px)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rounded = np.rint(voted * sensor.steps_per_px) / np.float32(sensor.steps_per_px)
-        measured_mm = (np.float32(sensor.focal_px * sensor.baseline_mm) / rounded).astype(np.float32)
-    return align(measured_mm, sight.reference, camera, sensor)
+    return voted
 
 
 def align(measured_mm: FloatArray, reference: Camera, camera: Camera, sensor: SensorSettings) -> Frame:
