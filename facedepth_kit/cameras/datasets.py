@@ -1,9 +1,9 @@
 """The camera data sets of the notebooks: the user's own where there are any, otherwise simulated ones of the same form.
 
 Real ones lie in the data folder (FACEDEPTH_DATA, or ``data`` in the repository): KinectFaceDB under its own name or any
-other, recordings of a RealSense in ``realsense``, as ``.bag`` files or as folders of frames. Simulated ones are written
-once a profile, with as many people and frames as it says, and kept in ``build``. Whether a data set is simulated is
-said by its ``simulated``; tables and captions made from it must pass that on.
+other, recordings of a RealSense in ``realsense``, as ``.bag`` or ``.db3`` files or as folders of frames. Simulated ones
+are written once a profile, with as many people and frames as it says, and kept in ``build``. Whether a data set is
+simulated is said by its ``simulated``; tables and captions made from it must pass that on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from facedepth_kit.cameras.folder import RecordingFolder
 from facedepth_kit.cameras.kinectfacedb import KinectFaceDB, is_kinectfacedb
+from facedepth_kit.cameras.realsense import BAG_SUFFIXES
 from facedepth_kit.cameras.recording import Recording
 from facedepth_kit.cameras.recordings import Recordings, open_recordings
 from facedepth_kit.cameras.simulated import KinectSettings, RealSenseSettings, write_kinectfacedb, write_realsense
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from facedepth_kit.workspace import Workspace
 
 REALSENSE = "realsense"
-BAG = ".bag"
 
 
 def kinectfacedb(work: Workspace) -> KinectFaceDB:
@@ -70,12 +70,13 @@ def real_kinectfacedb() -> Path | None:
 
 
 def real_realsense() -> list[Recordings]:
-    """The user's RealSense recordings, below ``realsense`` in the data folder: each ``.bag``, and folders of frames."""
+    """The user's RealSense recordings, in ``realsense`` of the data folder: each file of the SDK, folders of frames."""
     base = data_dir()
     folder = next((path for path in _children(base) if path.name.lower() == REALSENSE and path.is_dir()), None)
     if folder is None:
         return []
-    found: list[Recordings] = [open_recordings(bag) for bag in sorted(folder.rglob(f"*{BAG}"))]
+    bags = sorted(path for path in folder.rglob("*") if path.suffix.lower() in BAG_SUFFIXES)
+    found: list[Recordings] = [open_recordings(bag) for bag in bags]
     if next(folder.rglob("*_depth.*"), None) is not None:
         found.append(RecordingFolder(folder))
     return found

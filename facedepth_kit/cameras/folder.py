@@ -54,7 +54,7 @@ Frame = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
     """What a ``recording.json`` (with ``frames.jsonl``) says about the frames below it."""
 
     unit_mm: float = 1.0
@@ -87,11 +87,11 @@ class RecordingFolder:
                 self._files[name] = path
         self.names = sorted(self._files, key=_by_number)
         self._unit_mm = unit_mm
-        self._about: dict[Path, _About] = {}
+        self._about: dict[Path, About] = {}
         self._points: dict[Path, Mapping[str, Any]] = {}
         self._damage: dict[Path, str] = {}
         for folder in {path.parent for path in self._files.values()}:
-            self._about[folder] = self._nearest_about(folder)
+            self._about[folder] = nearest_about(folder, self.root)[0]
         self.simulated = any(about.simulated for about in self._about.values())
 
     def __len__(self) -> int:
@@ -172,7 +172,7 @@ class RecordingFolder:
         return picture
 
     def _marks(
-        self, path: Path, index: str, frame: Mapping[str, Any], about: _About, strict: bool
+        self, path: Path, index: str, frame: Mapping[str, Any], about: About, strict: bool
     ) -> tuple[npt.NDArray[np.float64] | None, tuple[str, ...]]:
         source = path.parent / ABOUT
         marks, names = frame.get("marks"), tuple(map(str, frame.get("mark_names", about.mark_names)))
@@ -195,13 +195,18 @@ class RecordingFolder:
             return None, ()
         return points, names
 
-    def _nearest_about(self, folder: Path) -> _About:
-        for above in (folder, *folder.parents):
-            if (above / ABOUT).is_file():
-                return _read_about(above)
-            if above == self.root:
-                break
-        return _About()
+
+def nearest_about(folder: Path, root: Path) -> tuple[About, Path | None]:
+    """What the ``recording.json`` nearest above a folder says, up to ``root``, and where it lies; None without one.
+
+    Raises :class:`KitError` when it is damaged.
+    """
+    for above in (folder, *folder.parents):
+        if (above / ABOUT).is_file():
+            return read_about(above), above / ABOUT
+        if above == root:
+            break
+    return About(), None
 
 
 def aligned_beside(depth_path: Path) -> Path | None:
@@ -345,7 +350,8 @@ def _known(recording: Recording) -> dict[str, Any]:
 # --- recording.json -------------------------------------------------------------------------------------------------
 
 
-def _read_about(folder: Path) -> _About:
+def read_about(folder: Path) -> About:
+    """Read a folder's ``recording.json``. Raises :class:`KitError`, naming it, when it is damaged."""
     path = folder / ABOUT
     content = _read_object(path)
     unit = content.get("unit_mm", content.get("depth_unit_mm", 1.0))
@@ -354,7 +360,7 @@ def _read_about(folder: Path) -> _About:
     frames = content.get("frames", {})
     if not isinstance(frames, dict) or not all(isinstance(frame, dict) for frame in frames.values()):
         raise KitError(f"{path}: found frames that are no table, expected one entry a frame")
-    return _About(
+    return About(
         float(unit),
         _intrinsics(path, content.get("intrinsics")),
         bool(content.get("simulated", False)),
