@@ -121,7 +121,9 @@ def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="CSV", help="a row for every photo; again to resume"
     )
     parser.add_argument("--ranges", type=Path, metavar="NPZ", help="side lengths of well-formed faces, for stage 3")
-    parser.add_argument("--well-formed", type=Path, metavar="DIR", help="learn the ranges from these photos first")
+    parser.add_argument(
+        "--well-formed", type=Path, metavar="DIR", help="learn the ranges from these photos, of many people"
+    )
     parser.add_argument("--largest-px", type=int, default=1024, metavar="N", help="stage 2's limit (default: 1024)")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the table and, with --well-formed, the ranges"
