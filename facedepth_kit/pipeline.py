@@ -25,7 +25,7 @@ from typing import Any
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.errors import KitError
 from facedepth_kit.paths import data_dir, figures_dir, repository_root, results_dir, weights_dir, write_atomically
-from facedepth_kit.profiles import Profile, get_profile
+from facedepth_kit.profiles import DEFAULT, PROFILES, Profile, get_profile
 from facedepth_kit.sources import ROOT, used_files
 
 SEED = 2023
@@ -554,12 +554,27 @@ def write_manifest(profile: Profile, seed: int) -> Path:
         "versions": {"python": platform.python_version(), **_versions()},
         "device": machine.get("device", "unknown"),
         "seconds": {name: record["seconds"] for name, record in records.items() if record},
+        **_other_seconds(profile),
         "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in outputs},
     }
     path = folder / "manifest.json"
     with write_atomically(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def _other_seconds(profile: Profile) -> dict[str, Any]:
+    """For the default profile, whose manifest is shipped: how long the others took where it was made."""
+    if profile.name != DEFAULT:
+        return {}
+    known = {
+        name: seconds
+        for name in PROFILES
+        if name != DEFAULT and (seconds := _read_json(figures_dir(name) / "manifest.json").get("seconds"))
+    }
+    # What an earlier run knew is kept: a fresh clone has no other profile's manifest.
+    before = _read_json(figures_dir(DEFAULT) / "manifest.json").get("seconds_of_other_profiles", {})
+    return {"seconds_of_other_profiles": {**before, **known}}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from facedepth_kit.errors import KitError
 from facedepth_kit.paths import figures_dir, results_dir, write_atomically
-from facedepth_kit.profiles import PROFILES, Profile, get_profile
+from facedepth_kit.profiles import DEFAULT, PROFILES, Profile, get_profile
 from facedepth_kit.quiet import quiet_tensorflow
 from facedepth_kit.sources import code_digest
 
@@ -152,15 +152,22 @@ def open_workspace(notebook: str, profile: str = "", seed: int = 2023, output: s
 
 
 def durations(notebook: str) -> str:
-    """How long a notebook took at each profile, from the manifests of the last runs."""
+    """How long a notebook took at each profile: here, or where the figures that came with the repository were made."""
+    shipped = _seconds(DEFAULT, "seconds_of_other_profiles")
     found = []
     for profile in PROFILES:
-        try:
-            seconds = json.loads((figures_dir(profile) / "manifest.json").read_text(encoding="utf-8"))["seconds"]
-            found.append(f"{profile} {seconds[notebook]:.0f} s")
-        except (OSError, ValueError, KeyError):
-            found.append(f"{profile} not yet measured")
+        seconds = {**shipped.get(profile, {}), **_seconds(profile, "seconds")}.get(notebook)
+        found.append(f"{profile} not yet measured" if seconds is None else f"{profile} {seconds:.0f} s")
     return ", ".join(found)
+
+
+def _seconds(profile: str, key: str) -> dict[str, Any]:
+    """An entry of a profile's manifest; empty where there is none."""
+    try:
+        content = json.loads((figures_dir(profile) / "manifest.json").read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def markdown_table(rows: Sequence[Row], *, digits: int = 4) -> str:

@@ -14,6 +14,7 @@ import pytest
 from facedepth_kit import pipeline, sources
 from facedepth_kit.errors import KitError
 from facedepth_kit.pipeline import Notebook, check_notebooks, notebook_text, run, write_notebooks
+from facedepth_kit.profiles import get_profile
 
 HEAD = """# ---
 # jupyter:
@@ -244,3 +245,14 @@ def test_every_need_is_made_by_an_earlier_notebook() -> None:
         assert set(notebook.needs) <= made, notebook.name
         assert not made & {*notebook.outputs, *notebook.results}, notebook.name
         made |= {*notebook.outputs, *notebook.results}
+
+
+def test_the_shipped_manifest_knows_how_long_other_profiles_took(kit: Path) -> None:
+    smoke = kit / "figures" / "smoke"
+    smoke.mkdir(parents=True)
+    (smoke / "manifest.json").write_text(json.dumps({"seconds": {"00_first": 2.5}}))
+    laptop = json.loads(pipeline.write_manifest(get_profile("laptop"), 7).read_text())
+    assert laptop["seconds_of_other_profiles"] == {"smoke": {"00_first": 2.5}}
+    (smoke / "manifest.json").unlink()  # as in a fresh clone
+    assert json.loads(pipeline.write_manifest(get_profile("laptop"), 7).read_text()) == laptop
+    assert "seconds_of_other_profiles" not in json.loads(pipeline.write_manifest(get_profile("smoke"), 7).read_text())

@@ -91,4 +91,11 @@ def test_durations_come_from_the_manifests(desk: Workspace, tmp_path: Path) -> N
     (folder / "manifest.json").write_text(json.dumps({"seconds": {"a_notebook": 12.4}}))
     assert "laptop 12 s" in durations("a_notebook")
     assert "smoke not yet measured" in durations("a_notebook")
+    shipped = {"seconds": {"a_notebook": 12.4}, "seconds_of_other_profiles": {"smoke": {"a_notebook": 3.2}}}
+    (folder / "manifest.json").write_text(json.dumps(shipped))
+    assert durations("a_notebook") == "smoke 3 s, laptop 12 s, paper not yet measured"
+    own = tmp_path / "figures" / "smoke"
+    own.mkdir()
+    (own / "manifest.json").write_text(json.dumps({"seconds": {"a_notebook": 7.0}}))
+    assert durations("a_notebook") == "smoke 7 s, laptop 12 s, paper not yet measured"
     assert "laptop 12 s" in desk._repr_markdown_()
