@@ -119,7 +119,8 @@ def learn_ranges(
     Examples are read once and spooled to a temporary file, one row of lengths each. Eight parts of them are held out
     in turn and compared with the ranges of the others; the limits are set so that ``losses`` of them go beyond, half
     by either limit. Examples must be of many different people: ranges of a few know no other's nose, and examples that
-    resemble each other make the limits too narrow. Raises :class:`KitError` for fewer than eight examples, or one without extent.
+    resemble each other make the limits too narrow. Raises :class:`KitError` for fewer than eight examples, or one
+    without extent.
     """
     if not 0 <= losses < 1:
         raise KitError(f"losses: found {losses}, expected a share of the well-formed faces from 0 to 1")
