@@ -244,13 +244,20 @@ def _enhancers(arguments: argparse.Namespace) -> int:
 
 def _add_enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "inputs", type=Path, nargs="+", metavar="INPUT", help="16-bit PNG or TIFF, NPY, or folders of them"
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="16-bit PNG or TIFF, NPY, folders of them, .bag or .db3, KinectFaceDB",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--enhancer", metavar="NAME", help="see facedepth enhancers (default: DL-Kit-1)")
     unit = parser.add_mutually_exclusive_group()
     unit.add_argument(
-        "--unit-mm", type=_length, default=1.0, metavar="MM", help="millimetres a step; 0 is a hole (1.0)"
+        "--unit-mm",
+        type=_length,
+        metavar="MM",
+        help="millimetres a step; 0 is a hole (default: recording.json's, or 1)",
     )
     unit.add_argument(
         "--normalized", action="store_true", help="inputs are 256x256 in the kit's convention, hole 65535"
@@ -274,7 +281,12 @@ def _add_enhance(parser: argparse.ArgumentParser) -> None:
 def _enhance(arguments: argparse.Namespace) -> int:
     from facedepth_kit.enhance import DEFAULT_ENHANCER, EnhanceSettings, FileReport, enhance_files
 
+    said: set[str] = set()
+
     def show(report: FileReport) -> None:
+        if report.assumed and report.assumed not in said:
+            said.add(report.assumed)
+            print(f"as recorded: {report.assumed}", flush=True)
         if report.error is not None:
             _complain(report.error)
             return

@@ -13,11 +13,13 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.cameras.folder import aligned_beside, nearest_about
 from facedepth_kit.cameras.images import aligned_picture, depth_files, read_frame, read_picture, write_frame
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
 from facedepth_kit.enhancers import Enhancer
@@ -38,26 +40,27 @@ class EnhanceSettings:
     """What to do with a run's files.
 
     ``output`` is the folder that results go to, under their input's name (folders are mirrored). ``unit_mm`` is the
-    depth unit of the files, whose 0 is a hole; ``normalized`` says instead that they are 256x256 in the kit's
-    convention (hole 65535). The face region is ``box`` (left, top, right, bottom in pixels, right and bottom
-    exclusive, hairline to chin) in every file; or what Dlib finds in the aligned picture named by ``image_suffix``;
-    or the whole frame.
+    depth unit of the files, whose 0 is a hole (by default what a ``recording.json`` above the file says, otherwise a
+    millimetre); ``normalized`` says instead that they are 256x256 in the kit's convention (hole 65535). The face region
+    is ``box`` (left, top, right, bottom in pixels, right and bottom exclusive, hairline to chin) in every file; or what
+    Dlib finds in the aligned picture named by ``image_suffix``, by default ``_color`` or ``_infrared`` where a
+    ``recording.json`` says that this is a recording; or the whole frame.
     """
 
     output: Path
     enhancer: str = DEFAULT_ENHANCER
-    unit_mm: float = 1.0
+    unit_mm: float | None = None
     normalized: bool = False
     box: Box | None = None
     image_suffix: str | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.unit_mm) and self.unit_mm > 0):
+        if self.unit_mm is not None and not (np.isfinite(self.unit_mm) and self.unit_mm > 0):
             raise KitError(f"--unit-mm: found {self.unit_mm}, expected millimetres per step above 0")
         if self.box is not None and self.image_suffix is not None:
             raise KitError("--box and --image-suffix: found both, expected at most one way to find the face")
-        if self.normalized and (self.box is not None or self.image_suffix is not None or self.unit_mm != 1.0):
+        if self.normalized and (self.box is not None or self.image_suffix is not None or self.unit_mm is not None):
             raise KitError("--normalized: found --box, --image-suffix or --unit-mm beside it, expected it alone")
         if self.box is not None and (self.box[2] <= self.box[0] or self.box[3] <= self.box[1]):
             raise KitError(f"--box: found {' '.join(map(str, self.box))}, expected LEFT < RIGHT and TOP < BOTTOM")
@@ -69,8 +72,9 @@ class EnhanceSettings:
 class FileReport:
     """What became of one file; pixel counts are those of the face region, ``None`` where the file failed.
 
-    ``error`` is the line that says why it failed; ``hint`` something to look at though it did not. ``box`` is the
-    square that was cut out, ``near_mm`` and ``far_mm`` its depth span (None for normalized images).
+    ``error`` is the line that says why it failed; ``hint`` something to look at though it did not; ``assumed`` what
+    nobody asked for, but the recording says. ``box`` is the square that was cut out, ``near_mm`` and ``far_mm`` its
+    depth span (None for normalized images).
     """
 
     input: Path
@@ -84,6 +88,7 @@ class FileReport:
     holes_before: int | None = None
     holes_after: int | None = None
     changed_pixels: int | None = None
+    assumed: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -136,21 +141,31 @@ def enhance_files(
 ) -> list[FileReport]:
     """Enhance files, and all depth files in folders, into ``settings.output``; a report per file, in order.
 
+    Files of the RealSense SDK and KinectFaceDB folders may be among them (:mod:`facedepth_kit.enhance_sets`).
     ``on_report`` is called as each file ends. ``summary.csv`` and ``summary.json`` in the output folder hold the
     reports. ``enhance`` replaces the enhancer of that name. A file that cannot be used, or whose output is already
     there, is reported and passed over. Raises :class:`KitError` for what concerns the whole run: an unknown enhancer
     or one without weights, inputs that are not there, two that would write the same file, outputs that would replace
     their input, an old summary without ``overwrite``, and a full disk.
     """
-    jobs = plan(inputs, settings)
+    from facedepth_kit.enhance_sets import enhance_set, is_set
+
+    paths = [Path(entry) for entry in inputs]
+    sets = [path for path in paths if is_set(path)]
+    files = [path for path in paths if path not in sets]
+    jobs = plan(files, settings) if files or not sets else []
+    _check_output(settings)
     if enhance is None:
         name = settings.enhancer
         enhance = _able_enhancer(name).enhance if settings.normalized else recording_enhancer(name)
+    made = chain(
+        (_one_file(job, settings, enhance) for job in jobs),
+        *(enhance_set(path, settings, enhance) for path in sets),
+    )
     reports = []
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
-        for source, target in jobs:
-            report = _one_file(source, target, settings, enhance)
+        for report in made:
             reports.append(report)
             if on_report:
                 on_report(report)
@@ -160,44 +175,60 @@ def enhance_files(
     return reports
 
 
-def plan(inputs: Sequence[str | Path], settings: EnhanceSettings) -> list[tuple[Path, Path]]:
-    """Which file goes where: (input, output) pairs; nothing is read but folders, nothing is written.
+@dataclass(frozen=True)
+class Job:
+    """A file, where its result goes, and the input that it came with (a folder or the file itself)."""
+
+    source: Path
+    target: Path
+    root: Path
+
+
+def plan(inputs: Sequence[str | Path], settings: EnhanceSettings) -> list[Job]:
+    """Which file goes where; nothing is read but folders, nothing is written.
 
     Raises :class:`KitError` as :func:`enhance_files` says.
     """
     output = settings.output
-    if os.path.lexists(output) and not output.is_dir():
-        raise KitError(f"{output}: found a file, expected a folder for the output")
-    jobs: dict[Path, Path] = {}
+    _check_output(settings)
+    jobs: dict[Path, Job] = {}
     for entry in map(Path, inputs):
         if entry.is_dir():
             inside = output.resolve() != entry.resolve()
             for path in depth_files(entry, without=output if inside else None):
-                jobs.setdefault(path, output / path.relative_to(entry))
+                jobs.setdefault(path, Job(path, output / path.relative_to(entry), entry))
         elif entry.exists():
-            jobs.setdefault(entry, output / entry.name)
+            jobs.setdefault(entry, Job(entry, output / entry.name, entry.parent))
         else:
             raise KitError(f"{entry}: found no such file or folder, expected depth images")
     if not jobs:
         raise KitError("inputs: found none, expected depth files or folders")
     written: dict[Path, Path] = {}
     sources = {path.resolve() for path in jobs}
-    for path, target in list(jobs.items()):
-        resolved = target.resolve()
+    for path, job in list(jobs.items()):
+        resolved = job.target.resolve()
         if resolved in sources:
             raise KitError(f"{path}: the output would replace an input, expected an --output folder of its own")
         other = written.setdefault(resolved, path)
         if other.resolve() != path.resolve():
-            raise KitError(f"{path} and {other}: found two inputs for one output {target}, expected different names")
+            raise KitError(
+                f"{path} and {other}: found two inputs for one output {job.target}, expected different names"
+            )
         if other is not path:
             del jobs[path]
+    return list(jobs.values())
+
+
+def _check_output(settings: EnhanceSettings) -> None:
+    output = settings.output
+    if os.path.lexists(output) and not output.is_dir():
+        raise KitError(f"{output}: found a file, expected a folder for the output")
     if not settings.overwrite:
         for name in (f"{SUMMARY}.csv", f"{SUMMARY}.json"):
             if os.path.lexists(output / name):
                 raise KitError(
                     f"{output / name}: found an earlier run, expected a new --output folder (or --overwrite)"
                 )
-    return list(jobs.items())
 
 
 def write_summary(output: Path, reports: Iterable[FileReport], *, overwrite: bool = False) -> None:
@@ -242,7 +273,8 @@ def _able_enhancer(name: str) -> Enhancer:
     return enhancer
 
 
-def _one_file(source: Path, target: Path, settings: EnhanceSettings, enhance: Enhance) -> FileReport:
+def _one_file(job: Job, settings: EnhanceSettings, enhance: Enhance) -> FileReport:
+    source, target = job.source, job.target
     report = FileReport(source)
     try:
         if not settings.overwrite and os.path.lexists(target):
@@ -251,48 +283,75 @@ def _one_file(source: Path, target: Path, settings: EnhanceSettings, enhance: En
         if settings.normalized:
             result, report = _normalized(source, frame, enhance)
         else:
-            result, report = _frame(source, frame, settings, enhance)
+            result, report = _frame(job, frame, settings, enhance)
         write_frame(target, result, overwrite=settings.overwrite)
     except KitError as error:
         text = str(error)
         return replace(report, error=text if str(source) in text or str(target) in text else f"{source}: {text}")
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise  # no other file would fare better
-        return replace(report, error=f"{error.filename or target}: {error.strerror or error}")
+        return replace(report, error=passed_over(error, target))
     return replace(report, output=target)
 
 
+def passed_over(error: OSError, target: Path) -> str:
+    """What kept one file from being read or written, in a line; raises what would keep all others, too."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        raise error
+    return f"{error.filename or target}: {error.strerror or error}"
+
+
 def _frame(
-    source: Path, frame: npt.NDArray[np.uint16], settings: EnhanceSettings, enhance: Enhance
+    job: Job, frame: npt.NDArray[np.uint16], settings: EnhanceSettings, enhance: Enhance
 ) -> tuple[npt.NDArray[np.uint16], FileReport]:
-    box, outline, hint = settings.box, None, None
     if not frame.any():
-        raise KitError(f"{source}: found holes only (every pixel is 0), expected depth")
-    if settings.image_suffix is not None:
-        box, outline = _find_face(source, frame.shape, settings.image_suffix)
-    elif box is None:
-        low, high = np.percentile(frame[frame > 0], (1, 99)) * settings.unit_mm
+        raise KitError(f"{job.source}: found holes only (every pixel is 0), expected depth")
+    unit_mm, picture, assumed = _described(job, settings)
+    box, outline = settings.box, None
+    if picture is not None:
+        box, outline = _find_face(job.source, frame.shape, picture)
+    result, report = enhance_recorded(job.source, frame, enhance, box, outline, unit_mm)
+    return result, replace(report, assumed=assumed)
+
+
+def enhance_recorded(
+    source: Path,
+    frame: npt.NDArray[np.uint16],
+    enhance: Enhance,
+    box: Box | None,
+    outline: npt.NDArray[np.floating] | None,
+    unit_mm: float,
+) -> tuple[npt.NDArray[np.uint16], FileReport]:
+    """:func:`enhance_frame` and what there is to report of it, ``source`` being the name of the frame."""
+    hint = None
+    if box is None and frame.any():
+        low, high = np.percentile(frame[frame > 0], (1, 99)) * unit_mm
         if high - low > SCENE_SPAN_MM:
             hint = (
                 f"depths span {(high - low) / 10:.0f} cm: "
                 "if this is more than a face crop, say where the face is (--box, --image-suffix)"
             )
-    result, region = enhance_frame(frame, enhance, box, unit_mm=settings.unit_mm, outline=outline)
-    depth_range = region.depth_range
-    return result, _counted(
-        FileReport(
-            source,
-            hint=hint,
-            box=region.square,
-            near_mm=round(depth_range.near_mm, 2),
-            far_mm=round(depth_range.near_mm + depth_range.span_mm, 2),
-        ),
-        frame,
-        result,
-        region.writable,
-        0,
+    result, region = enhance_frame(frame, enhance, box, unit_mm=unit_mm, outline=outline)
+    near_mm, span_mm = region.depth_range.near_mm, region.depth_range.span_mm
+    report = FileReport(
+        source, hint=hint, box=region.square, near_mm=round(near_mm, 2), far_mm=round(near_mm + span_mm, 2)
     )
+    return result, _counted(report, frame, result, region.writable, 0)
+
+
+def _described(job: Job, settings: EnhanceSettings) -> tuple[float, Path | None, str | None]:
+    """The file's unit, the picture to find its face in, and in words what of both only ``recording.json`` said."""
+    picture = None if settings.image_suffix is None else aligned_picture(job.source, settings.image_suffix)
+    about, path = nearest_about(job.source.parent, job.root)
+    if path is None:
+        return settings.unit_mm or 1.0, picture, None
+    assumed = []
+    if settings.unit_mm is None:
+        assumed.append(f"steps of {about.unit_mm:g} mm ({path.name})")
+    if settings.box is None and picture is None:
+        picture = aligned_beside(job.source)
+        if picture is not None:
+            assumed.append(f"face found in *{picture.stem[picture.stem.rindex('_') :]}{picture.suffix}")
+    return settings.unit_mm or about.unit_mm, picture, "; ".join(assumed) or None
 
 
 def _normalized(source: Path, depth: DepthImage, enhance: Enhance) -> tuple[DepthImage, FileReport]:
@@ -319,14 +378,11 @@ def _counted(
     )
 
 
-def _find_face(source: Path, shape: tuple[int, ...], suffix: str) -> tuple[Box, npt.NDArray[np.float64]]:
+def _find_face(source: Path, shape: tuple[int, ...], path: Path) -> tuple[Box, npt.NDArray[np.float64]]:
     from facedepth_kit.faces.detection import detect_face
 
-    path = aligned_picture(source, suffix)
     if not path.exists():
-        raise KitError(
-            f"{source}: found no aligned picture {path.name} beside it, expected one (--image-suffix {suffix})"
-        )
+        raise KitError(f"{source}: found no aligned picture {path.name} beside it, expected one (--image-suffix)")
     picture = read_picture(path)
     if picture.shape[:2] != shape:
         found, expected = ("x".join(map(str, size[1::-1])) for size in (picture.shape, shape))
