@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+WORDS = ("before", "after", "bilateral")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
@@ -54,12 +56,13 @@ def run_bodies(arguments: argparse.Namespace) -> int:
     import csv
 
     from facedepth_kit.enhancers.ddrnet import load_denoiser
-    from facedepth_kit.evaluation.bodies import compare_folder
+    from facedepth_kit.evaluation.bodies import bilateral, compare, read_body_pairs
     from facedepth_kit.paths import write_atomically
 
     denoiser = load_denoiser(arguments.checkpoint)
     weights = denoiser.source.name if denoiser.source else "stand-in"
-    rows = [{**row, "weights": weights} for row in compare_folder(arguments.folder, denoiser)]
+    compared = compare(read_body_pairs(arguments.folder), {"after": denoiser, "bilateral": bilateral})
+    rows = [{**row, "weights": weights} for row in compared]
     if arguments.output:
         with write_atomically(arguments.output, arguments.overwrite) as path, path.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -68,7 +71,8 @@ def run_bodies(arguments: argparse.Namespace) -> int:
                 writer.writerow(
                     {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
                 )
+    print(f"means of {len(rows)} frames; after: DDRNet-dn ({weights}); bilateral: a filter that has learnt nothing")
     for key in ("mae_mm", "rmse_mm", "median_mm", "inside_mae_mm"):
-        before, after = (sum(float(row[f"{key}_{word}"]) for row in rows) / len(rows) for word in ("before", "after"))
-        print(f"{key:<14} {before:7.3f} before, {after:7.3f} after (mean of {len(rows)} frames, {weights})")
+        means = {word: sum(float(row[f"{key}_{word}"]) for row in rows) / len(rows) for word in WORDS}
+        print(f"{key:<14}" + "".join(f"{mean:8.3f} {word}" for word, mean in means.items()))
     return 0

@@ -6,7 +6,7 @@ same names, 16-bit PNG in millimetres (0 = nothing) and 8-bit masks of the perso
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,22 +80,30 @@ def simulated_body_pairs(
         yield BodyPair(f"scene_{index:03d}", measured, truth, mask)
 
 
-def distances(pair: BodyPair, denoised_mm: FloatArray) -> dict[str, float | int | str]:
-    """How far the frame and its denoised form are from the fused one, over :attr:`BodyPair.compared`, in millimetres.
+def bilateral(depth_mm: FloatArray) -> FloatArray:
+    """What needs no learning: a bilateral filter over 9 px (20 mm, 3 px), holes kept; the rival of a denoiser."""
+    seen = np.isfinite(depth_mm)
+    # A hole, at 0, lies so far from any surface that it weighs nothing.
+    smooth = cv2.bilateralFilter(np.where(seen, depth_mm, 0).astype(np.float32), 9, 20.0, 3.0)
+    return np.where(seen, smooth, np.nan).astype(np.float32)
 
-    Mean absolute error, root mean square and median, before and after; and the mean absolute error once more for the
-    inside, ``EDGE_PX`` away from every rim, where no displaced edge counts. Raises :class:`KitError` for a denoised
-    frame of another shape, or with holes where there were none.
+
+def distances(pair: BodyPair, outputs: Mapping[str, FloatArray]) -> dict[str, float | int | str]:
+    """How far the frame and its denoised forms are from the fused one, over :attr:`BodyPair.compared`, in millimetres.
+
+    Mean absolute error, root mean square and median, ``before`` and for every name of ``outputs``; and the mean
+    absolute error once more for the inside, ``EDGE_PX`` away from every rim, where no displaced edge counts. Raises
+    :class:`KitError` for a denoised frame of another shape, or with holes where there were none.
     """
-    if denoised_mm.shape != pair.noisy_mm.shape:
-        raise KitError(f"{pair.name}: found shape {denoised_mm.shape} after, {pair.noisy_mm.shape} before")
     where = pair.compared
-    if not np.isfinite(denoised_mm[where]).all():
-        raise KitError(f"{pair.name}: found holes in the denoised frame where the camera had measured")
     framed = np.pad(where, 1).astype(np.uint8)  # beyond the picture nothing is known either
     inside = np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 5))[1:-1, 1:-1] > EDGE_PX
     row: dict[str, float | int | str] = {"frame": pair.name, "pixels": int(where.sum())}
-    for word, depth in (("before", pair.noisy_mm), ("after", denoised_mm)):
+    for word, depth in {"before": pair.noisy_mm, **outputs}.items():
+        if depth.shape != pair.noisy_mm.shape:
+            raise KitError(f"{pair.name}: found shape {depth.shape} ({word}), expected {pair.noisy_mm.shape}")
+        if not np.isfinite(depth[where]).all():
+            raise KitError(f"{pair.name}: found holes ({word}), expected none where the camera had measured")
         error = np.abs(depth.astype(np.float64) - pair.fused_mm)
         row[f"mae_mm_{word}"] = float(error[where].mean())
         row[f"rmse_mm_{word}"] = float(np.sqrt(np.square(error[where]).mean()))
@@ -104,8 +112,8 @@ def distances(pair: BodyPair, denoised_mm: FloatArray) -> dict[str, float | int 
     return row
 
 
-def compare_folder(
-    folder: str | Path, denoise: Callable[[FloatArray], FloatArray]
+def compare(
+    pairs: Iterable[BodyPair], denoisers: Mapping[str, Callable[[FloatArray], FloatArray]]
 ) -> list[dict[str, float | int | str]]:
-    """:func:`distances` of every pair of a folder."""
-    return [distances(pair, denoise(pair.noisy_mm)) for pair in read_body_pairs(folder)]
+    """:func:`distances` of every pair, for every denoiser."""
+    return [distances(pair, {name: run(pair.noisy_mm) for name, run in denoisers.items()}) for pair in pairs]

@@ -12,7 +12,7 @@ import pytest
 from facedepth_kit import cli
 from facedepth_kit.enhancers.ddrnet import find_checkpoint, load_denoiser
 from facedepth_kit.errors import KitError
-from facedepth_kit.evaluation.bodies import BodyPair, compare_folder, distances, read_body_pairs
+from facedepth_kit.evaluation.bodies import BodyPair, bilateral, compare, distances, read_body_pairs
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real_depth" / "kinect_v2_bodies" / "group1"
 
@@ -31,7 +31,7 @@ def flat_pair() -> BodyPair:
 
 def test_distances_by_hand() -> None:
     pair = flat_pair()
-    row = distances(pair, np.where(np.isnan(pair.noisy_mm), np.nan, np.float32(1001)))
+    row = distances(pair, {"after": np.where(np.isnan(pair.noisy_mm), np.nan, np.float32(1001))})
     assert row["pixels"] == 38 * 30
     assert row["mae_mm_before"] == pytest.approx((4 * 28 + 24 * 2) / 30)
     assert row["rmse_mm_before"] == pytest.approx(((16 * 28 + 576 * 2) / 30) ** 0.5)
@@ -43,9 +43,20 @@ def test_distances_by_hand() -> None:
 def test_a_denoiser_must_not_punch_holes_or_change_the_shape() -> None:
     pair = flat_pair()
     with pytest.raises(KitError, match="holes"):
-        distances(pair, np.full((40, 40), np.nan, np.float32))
+        distances(pair, {"after": np.full((40, 40), np.nan, np.float32)})
     with pytest.raises(KitError, match="shape"):
-        distances(pair, pair.noisy_mm[:20])
+        distances(pair, {"after": pair.noisy_mm[:20]})
+
+
+def test_the_rival_smooths_surfaces_and_keeps_steps_and_holes() -> None:
+    truth = np.full((60, 60), 1000, np.float32)
+    truth[:, 30:] = 1400
+    noisy = truth + np.random.default_rng(0).normal(0, 4, truth.shape).astype(np.float32)
+    noisy[10:20, 25:35] = np.nan
+    smooth = bilateral(noisy)
+    np.testing.assert_array_equal(np.isnan(smooth), np.isnan(noisy))
+    assert np.nanstd(smooth - truth) < 0.4 * np.nanstd(noisy - truth)
+    assert np.nanmax(np.abs(smooth - truth)) < 12
 
 
 def write_folder(root: Path) -> Path:
@@ -90,7 +101,7 @@ def test_the_command_writes_a_row_a_frame(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.skipif(not REAL.is_dir(), reason="the recordings of DDRNet's data set are not here")
 @pytest.mark.skipif(find_checkpoint() is not None, reason="DDRNet's own weights are in use")
 def test_the_stand_in_brings_real_frames_nearer_to_the_fused_ones() -> None:
-    rows = compare_folder(REAL, load_denoiser())
+    rows = compare(read_body_pairs(REAL), {"after": load_denoiser()})
     assert len(rows) == 8
     for row in rows:
         assert float(row["inside_mae_mm_after"]) < float(row["inside_mae_mm_before"])
