@@ -150,15 +150,16 @@ work.show(plots.strip({"photo, with Dlib's landmarks": marked, "what the network
 # triangles between them are always the same ones.
 
 # %%
+photo_face = source.faces([crop])[0]
+if photo_face is None:
+    raise RuntimeError(f"{source.name} sees no face in this photo: take another")
 if hasattr(source, "position_maps"):
     (position_map,) = source.position_maps([crop])
-    channels = {
-        name: plots.channel(position_map[..., k]) for k, name in enumerate(("x", "y", "z (nearer is brighter)"))
-    }
+    shown = {name: plots.channel(position_map[..., k]) for k, name in enumerate(("x", "y", "z (nearer is brighter)"))}
 else:
-    position_map, channels = None, {}
-    print(f"{source.name} answers with points, without a map")
-work.show(plots.strip({"the crop": crop.pixels, **channels}))
+    position_map = None  # this model answers with points, without a map
+    shown = {"its points in the photo": plots.with_points(picture, photo_face.vertices_px[:, :2])}
+work.show(plots.strip({"the crop": crop.pixels, **shown}))
 
 # %% [markdown]
 # ## From the map to the mesh, from the mesh to depth
@@ -167,9 +168,6 @@ work.show(plots.strip({"the crop": crop.pixels, **channels}))
 # face is, so it gets the size of an average one. The rest is as before: camera, z-buffer, depth image.
 
 # %%
-photo_face = source.faces([crop])[0]
-if photo_face is None:
-    raise RuntimeError(f"{source.name} sees no face in this photo: take another")
 photo_mesh = source.mesh(photo_face)
 photo_mm = render_depth_mm(photo_mesh, fit_camera(photo_mesh, fill=0.85))
 photo_range = own_range(photo_mm)
