@@ -155,11 +155,11 @@ if photo_face is None:
     raise RuntimeError(f"{source.name} sees no face in this photo: take another")
 if hasattr(source, "position_maps"):
     (position_map,) = source.position_maps([crop])
-    shown = {name: plots.channel(position_map[..., k]) for k, name in enumerate(("x", "y", "z (nearer is brighter)"))}
+    answer = {name: plots.channel(position_map[..., k]) for k, name in enumerate(("x", "y", "z (nearer is brighter)"))}
 else:
     position_map = None  # this model answers with points, without a map
-    shown = {"its points in the photo": plots.with_points(picture, photo_face.vertices_px[:, :2])}
-work.show(plots.strip({"the crop": crop.pixels, **shown}))
+    answer = {"its points in the photo": plots.with_points(picture, photo_face.vertices_px[:, :2])}
+work.show(plots.strip({"the crop": crop.pixels, **answer}))
 
 # %% [markdown]
 # ## From the map to the mesh, from the mesh to depth
