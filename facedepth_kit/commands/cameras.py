@@ -88,9 +88,19 @@ def record(arguments: argparse.Namespace) -> int:
             source = stack.enter_context(realsense.Camera(settings, device=device, bag=arguments.bag))
             print(f"{source.name}: recording, Ctrl-C ends it", file=sys.stderr)
         stack.enter_context(writer)
-        done = realsense.record(source, writer, seconds=arguments.seconds, frames=arguments.frames)
-    dropped = f", {done.dropped} dropped" if done.dropped else ""
-    print(f"{arguments.output}: {done.frames} frames{dropped}")
+        written = 0
+
+        def count(frames: int) -> None:
+            nonlocal written
+            written = frames
+
+        try:
+            done = realsense.record(source, writer, seconds=arguments.seconds, frames=arguments.frames, on_frame=count)
+        except KeyboardInterrupt:  # how a recording without --seconds or --frames is meant to end
+            dropped = source.dropped if isinstance(source, realsense.Camera) else 0
+            done = realsense.RecordingReport(written, dropped)
+    lost = f", {done.dropped} dropped" if done.dropped else ""
+    print(f"{arguments.output}: {done.frames} frames{lost}")
     if done.problem is not None:
         print(f"facedepth: error: {done.problem}", file=sys.stderr)
         return 2

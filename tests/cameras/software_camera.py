@@ -98,9 +98,10 @@ class Pushing:
         colour_late_ms: float = 5.0,
     ) -> None:
         self._work = (camera, depths, colours, interval_s, colour_late_ms)
-        self._thread = threading.Thread(target=self._push)
+        self._thread = threading.Thread(target=self.push)
 
-    def _push(self) -> None:
+    def push(self) -> None:
+        """What the thread does."""
         camera, depths, colours, interval_s, late_ms = self._work
         time.sleep(0.2)  # until the reader has started the sensors
         for index in range(max(len(depths), len(colours))):

@@ -350,6 +350,61 @@ def test_a_killed_recorder_leaves_what_it_wrote(tmp_path: Path) -> None:
         assert sum(1 for _ in BagFile(path)) >= 14
 
 
+COMMAND = """
+import sys, threading
+from dataclasses import replace
+import numpy as np
+from facedepth_kit import cli, live, live_view
+from facedepth_kit.cameras import realsense
+from facedepth_kit.commands import cameras
+from tests.cameras.software_camera import Pushing, SoftwareCamera
+soft = SoftwareCamera()
+realsense.find_camera = lambda serial=None: soft.device
+asked = cameras._camera_settings
+cameras._camera_settings = lambda arguments: replace(asked(arguments), timeout_s=1.0)
+count = int(sys.argv[1])
+depths = [np.full((48, 64), index + 1, np.uint16) for index in range(count)]
+colours = [np.full((48, 64, 3), 90, np.uint8)] * count
+threading.Thread(target=Pushing(soft, depths, colours).push, daemon=True).start()
+sys.exit(cli.main([*sys.argv[2:], "--size", "64x48"]))
+"""
+
+
+def command(count: int, *arguments: str | Path) -> subprocess.Popen[str]:
+    """A ``facedepth`` command that finds the software camera, which delivers so many frames."""
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(count), *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_ctrl_c_ends_a_recording(tmp_path: Path) -> None:
+    process = command(5000, "record", tmp_path / "out")
+    began = time.monotonic()
+    while len(list((tmp_path / "out").glob("*_depth.png"))) < 10 and time.monotonic() - began < 60:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    frames = len(list(RecordingFolder(tmp_path / "out")))
+    assert frames >= 10
+    assert out.startswith(f"{tmp_path / 'out'}: {frames} frames")
+    assert err.splitlines() == ["Software camera: recording, Ctrl-C ends it"]
+    assert not (tmp_path / "out/frames.jsonl").exists()
+
+
+def test_a_camera_unplugged_while_it_is_watched(tmp_path: Path) -> None:
+    process = command(60, "live", "camera", "--enhancer", "None", "--no-pictures")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert len(out.splitlines()) > 10
+    assert all("no face" in line for line in out.splitlines())
+    assert sum("Software camera: found no frame for 1 s" in line for line in err.splitlines()) == 1
+
+
 def test_settings_and_files_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="camera"):
         CameraSettings(width=0)
