@@ -73,8 +73,8 @@ class LiveSettings:
     """What to do with each frame.
 
     A frame is rejected when ``most_invalid`` of the landmarks or more break the geometric rules, or the nose's relief
-    is not plausible. Both were looked at on simulated recordings and on real ones (66 Kinect v2 and 7 TrueDepth frames:
-    up to 0.28 of the landmarks, 9 mm of nose or more; simulated prints: 2.3 mm or less).
+    is not plausible. Tried on simulated D435 frames (25 of faces passed, 25 of flat and bent prints did not, with and
+    without enhancement) and on real ones: of 198 Kinect v2 frames of 11 people 195 passed, of 7 TrueDepth frames 6.
     """
 
     enhancer: str = DEFAULT_ENHANCER
