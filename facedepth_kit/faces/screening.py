@@ -42,6 +42,7 @@ Status = Literal["kept", "duplicate", "oversized", "deformed", "no face", "unrea
 LARGEST_PX = 1024
 FOLDS = 8  # parts in which examples are held out
 LOSSES = 0.01  # share of well-formed faces that may be lost
+SHORT = 0.3  # mean side lengths added to a side's own: between closed lips some are next to nothing
 FEWEST = 8
 FORMAT = 1
 STATUSES: tuple[Status, ...] = ("duplicate", "oversized", "deformed", "no face", "unreadable", "kept")
@@ -54,7 +55,7 @@ COMMIT_EVERY = 256
 
 @dataclass(frozen=True)
 class Shape:
-    """How far a mesh lies outside the ranges: the share of its sides, and the worst one in mean side lengths."""
+    """How far a mesh lies outside the ranges: the share of its sides, and by how much of its usual length the worst."""
 
     outside: float
     excess: float
@@ -82,7 +83,8 @@ class SideRanges:
         if not np.isfinite(lengths).all():
             return Shape(1.0, float("inf"))
         beyond = np.maximum(lengths - self.high, self.low - lengths)
-        return Shape(float((beyond > 0).mean()), float(max(beyond.max(), 0.0)))
+        usual = (self.low + self.high) / 2 + SHORT
+        return Shape(float((beyond > 0).mean()), float(max((beyond / usual).max(), 0.0)))
 
     def deformed(self, shape: Shape) -> bool:
         """Whether a mesh goes beyond either limit."""

@@ -100,7 +100,8 @@ work.save_figure(plots.picture_grid(grid, [names[:5], names[5:]], size=1.7), "sc
 # examples are held out of the ranges in turn, and the limits are set where one in a hundred of them would be lost.
 #
 # Lengths are measured in mean side lengths of the mesh: a photo does not say how large a face is, and a mesh in pixels
-# of a small photo must not look deformed for that.
+# of a small photo must not look deformed for that. Two limits are needed: how many sides may lie outside, for faces
+# that are wrong all over, and how far the worst one may, for a single spike.
 
 # %%
 from facedepth_kit.faces.parametric import draw_face
@@ -114,7 +115,7 @@ rng = work.rng("examples")
 well_formed = (mesh_vertices(draw_face(rng)) for _ in range(examples))
 ranges = learn_ranges(well_formed, mesh_triangles(), source="parametric faces")
 print(f"{len(ranges.low):,} sides; at most {ranges.outside_limit:.1%} of them may lie outside")
-print(f"and none by more than {ranges.excess_limit:.2f} mean side lengths")
+print(f"and none by more than {ranges.excess_limit:.0%} of its usual length")
 
 # %% [markdown]
 # The ranges are a file; it can be used again, for any number of photos.
@@ -201,7 +202,7 @@ work.save_table("screening", found, caption)
 #
 # The hollow faces: a face whose depth is turned inside out has the very same side lengths. Lengths say nothing about
 # which way a surface is bent. What is stretched or torn is caught the better the stronger; a mild shear or widening
-# stays within what people's faces differ by anyway, and nobody could call it deformed.
+# stays within what people's faces differ by anyway, and who could say that nobody looks like that?
 # </details>
 #
 # ## Where to draw the line
