@@ -66,7 +66,7 @@ work.show(plots.strip({one.name: plots.squared(read_photo(folder / one.name)) fo
 # %% [markdown]
 # ## What a deformed mesh looks like
 #
-# One face, and the nine kinds of failure, each planted strongly, so that all can be seen.
+# One face, and the nine kinds of failure, each planted strongly. One of them moves a single vertex: can you find it?
 
 # %%
 from dataclasses import replace
