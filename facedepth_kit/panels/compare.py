@@ -68,7 +68,7 @@ class EnhancerPanel(parts.Panel):
             accept=".png,.tif,.tiff,.npy", multiple=False, description="Upload a depth file"
         )
         self.numbers, self.profile, self.about = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.gallery = widgets.HBox(layout={"width": "100%"})
+        self.gallery = widgets.HBox(layout={"width": "100%", "flex_flow": "row wrap"})
         self._observe()
         self.widget = self._laid_out()
         self._draw()
@@ -258,7 +258,7 @@ class EnhancerPanel(parts.Panel):
         )
         right = widgets.VBox(
             [self.gallery, parts.note(LEGEND), self.profile, self.numbers],
-            layout={"flex": "1 1 560px", "min_width": "520px"},
+            layout={"flex": "1 1 300px", "min_width": "290px"},
         )
         return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
 

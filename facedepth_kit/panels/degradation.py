@@ -296,8 +296,12 @@ class DegradationPanel(parts.Panel):
         controls = [tab, foot, self.enhancer, self.face_only, self.message]
         columns = [parts.titled(name.capitalize(), image) for name, image in self.images.items()]
         gallery = widgets.VBox(
-            [widgets.HBox(columns, layout={"width": "100%"}), parts.note(ERROR_CAPTION), self.numbers],
-            layout={"flex": "1 1 560px", "min_width": "520px"},
+            [
+                widgets.HBox(columns, layout={"width": "100%", "flex_flow": "row wrap"}),
+                parts.note(ERROR_CAPTION),
+                self.numbers,
+            ],
+            layout={"flex": "1 1 300px", "min_width": "290px"},
         )
         left = widgets.VBox(controls, layout={"width": "400px", "flex": "0 0 400px", "margin": "0 12px 0 0"})
         return widgets.HBox([left, gallery], layout={"flex_flow": "row wrap", "align_items": "flex-start"})

@@ -153,8 +153,8 @@ class PadPanel(parts.Panel):
         left = widgets.VBox(controls, layout={"width": "380px", "flex": "0 0 380px", "margin": "0 12px 0 0"})
         columns = [parts.titled(name.capitalize(), image, width_px=SIDE_PX) for name, image in self.images.items()]
         right = widgets.VBox(
-            [widgets.HBox(columns, layout={"width": "100%"}), self.verdicts, self.numbers],
-            layout={"flex": "1 1 560px", "min_width": "520px"},
+            [widgets.HBox(columns, layout={"width": "100%", "flex_flow": "row wrap"}), self.verdicts, self.numbers],
+            layout={"flex": "1 1 300px", "min_width": "290px"},
         )
         return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
 
