@@ -342,9 +342,7 @@ def export(
     settings_size = settings.size
     folder, target = Path(folder), Path(weights_dir)
     model = _start(settings)
-    progress, best = load_checkpoint(
-        folder / "checkpoint.npz", model, f"{settings_hash(settings)}-{store.fingerprint}"
-    )
+    progress, best = load_checkpoint(folder / "checkpoint.npz", model, f"{settings_hash(settings)}-{store.fingerprint}")
     from facedepth_kit.enhancers.networks import build_network
 
     plain = build_network(settings_size, head_channels=model.output_shape[-1])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from facedepth_kit import enhancers
 from facedepth_kit.depth import DepthImage, DepthRange, Mask
+from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.camera_faces import FaceStore, Measures, Prepare, keep_faces, measure
 from facedepth_kit.evaluation.camera_tables import INSTRUMENTS
@@ -53,6 +54,7 @@ def camera_measures(
     store = camera_faces(work, camera, progress=progress)
     cards = sorted(weights_dir().glob("*.json"))
     key = f"{store.folder.name} {[hashlib.sha256(card.read_bytes()).hexdigest() for card in cards]}"
+    key += checkpoint_state()  # DDRNet's own weights, where the user has brought them
     modules = ["facedepth_kit.evaluation.camera_faces", "facedepth_kit.enhancers"]
     folder = work.kept_folder(f"measures-{camera}", key, modules)
     chosen = {name: enhancers.get(name).enhance for name in names or enhancers.available()}
