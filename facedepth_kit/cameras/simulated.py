@@ -102,7 +102,7 @@ class RealSenseSettings:
     frames_per_second: float = 6.0
     turn_deg: tuple[float, float, float] = (5.0, 4.0, 2.0)
     shift_mm: tuple[float, float, float] = (8.0, 5.0, 10.0)
-    spectacles_share: float = 0.35
+    spectacles_share: float = 0.5
     print_mm: tuple[float, float] = (150.0, 210.0)
     bend_mm: tuple[float, float] = (90.0, 160.0)
 

@@ -77,7 +77,8 @@ for name, (sensor, camera) in cameras.items():
     frame = read(sights[name], camera, sensor, rng)
     true = figures.frame_picture(sights[name].depth_mm, camera.distance_mm - 15)
     measured = figures.frame_picture(frame, camera.distance_mm - 15)
-    pictures.append([photograph(scenes[name], camera, Light()), true, *map(plots.squared, shown), measured])
+    squares = [plots.squared(picture) for picture in (true, *shown)]
+    pictures.append([photograph(scenes[name], camera, Light()), *squares, measured])
 
 # %%
 titles = ["colour camera", "true depth\n(infrared camera)", "features", "votes", "frame, aligned\nwith the colour"]
@@ -179,8 +180,9 @@ work.save_figure(plots.picture_grid([errors], [names], size=3.4), "simulated_err
 #
 # ## A shadow without a lamp
 #
-# What one eye sees and the other does not has no disparity. Beside everything that stands in front there is a band
-# without depth, as broad as the difference of the disparities: $f\,b\,(1/z_1 - 1/z_2)$.
+# What one eye sees and the other does not has no disparity. To the left of everything that stands in front there is a
+# band without depth, as broad as the difference of the disparities, $f\,b\,(1/z_1 - 1/z_2)$, less what the windows eat
+# of it. (The band on the right is another: what the colour camera sees there is hidden from the infrared one.)
 #
 # **Exercise.** Below, the Kinect's baseline is halved and doubled. What happens to the band beside the head, and what
 # does one pay for a narrow one?
@@ -217,7 +219,7 @@ from facedepth_kit.cameras.simulated import KinectSettings, kinect_recording
 
 number = 2
 recordings = [kinect_recording(work.seed, number, "s1", variant, KinectSettings()) for variant in VARIANTS]
-near = [np.percentile(recording.depth[recording.depth > 0], 0.5) for recording in recordings]
+near = [recording.depth[recording.depth > 0].min() for recording in recordings]
 colour = [plots.with_points(recording.picture, recording.marks) for recording in recordings]
 depth = [figures.frame_picture(r.depth, mm) for r, mm in zip(recordings, near, strict=True)]
 
@@ -252,7 +254,7 @@ pictures, titles = [[], []], [[], [""] * len(taken)]
 for kind, recording in taken.items():
     left = np.clip(int(recording.marks[2, 0]) - 360, 0, recording.depth.shape[1] - 720)
     part = np.s_[:, left : left + 720]
-    nearest = np.percentile(recording.depth[recording.depth > 0], 0.1) * recording.unit_mm
+    nearest = recording.depth[recording.depth > 0].min() * recording.unit_mm
     pictures[0].append(recording.picture[part])
     pictures[1].append(figures.frame_picture(recording.depth[part], nearest, unit_mm=recording.unit_mm))
     titles[0].append(kind.replace("_", " "))
