@@ -26,6 +26,8 @@ SIMULATED_TOLERANCE = 0.15
 REAL_TOLERANCE = 0.10
 # Half a step of the last printed digit either way: rows that differ by no more are equal as printed.
 PRINTED = {"IV": 1e-4, "V": 0.01, "VI": 0.01, "VII": 1e-3}
+# A stand-in for weights that are not shipped, or another way of setting its millimetres.
+NOT_COMPARABLE = ("DDRNet-dn",)
 CAMERA_TABLES = ("V", "VI", "VII")
 KINECTFACEDB, REALSENSE = "kinectfacedb", "realsense"
 SUBTABLES = ("manual_landmark_holes", "dlib_landmark_holes", "geometric_pad_error")
@@ -118,7 +120,7 @@ def _camera_claim(table: str, row: str, metric: str, value: Value, real: Collect
     """Tables V to VII: how strictly depends on whose recordings were measured."""
     camera = REALSENSE if metric.startswith(REALSENSE) else KINECTFACEDB
     statistic = metric.rsplit("_", 1)[1]
-    if row == "DDRNet-dn":
+    if row in NOT_COMPARABLE:
         return _claim(table, row, metric, value)
     if row.startswith("DL-"):
         reason = "trained on parametric faces and on fewer pairs than the paper's"
@@ -143,7 +145,7 @@ def _claim(table: str, row: str, metric: str, value: Value) -> Claim:
         return Claim(
             table, row, metric, value, "not comparable", reason="counts of MegaFace photos; the kit draws its faces"
         )
-    if row == "DDRNet-dn":
+    if row in NOT_COMPARABLE:
         reason = "the paper does not say how its millimetres were set; without DDRNet's own weights a stand-in runs"
         return Claim(table, row, metric, value, "not comparable", reason=reason)
     if metric in ("skewness", "excess_kurtosis"):
@@ -187,18 +189,22 @@ def _verdict(claim: Claim, published: Measured, measured: Measured) -> Verdict:
 def _ranking(claim: Claim, published: Measured, measured: Measured) -> Verdict:
     """A ranking claim holds when no other measured row of the paper lies on the other side than published.
 
-    Rows that are equal as printed, there or here, have no side.
+    Rows that are equal as printed, there or here, have no side; nor has a row that may not be compared at all. Without
+    any other row the claim is open.
     """
     wrong = []
     printed = PRINTED.get(claim.table, 0.0)
     ours, theirs = float(measured[claim.row][claim.metric]), float(claim.value)
-    others = [row for row in published if row != claim.row and claim.metric in measured.get(row, {})]
+    rivals = [row for row in published if row not in (claim.row, *NOT_COMPARABLE)]
+    others = [row for row in rivals if claim.metric in measured.get(row, {})]
     for row in others:
         there = float(published[row][claim.metric]) - theirs
         here = float(measured[row][claim.metric]) - ours
         if abs(there) > max(TIE * abs(theirs), 1.0001 * printed) and abs(here) >= printed and there * here < 0:
             wrong.append(row)
     note = f"wrong side of {', '.join(wrong)}" if wrong else f"published side of all {len(others)} other rows"
+    if not others:
+        return Verdict(claim, measured[claim.row][claim.metric], None, "no other row of the paper to rank it with")
     return Verdict(claim, measured[claim.row][claim.metric], not wrong, note)
 
 
@@ -241,6 +247,10 @@ def growth(measured: Measured, row: str, condition: str, base: str = "none") -> 
     def multiple(values: Measured) -> float:
         return float(values[row][f"{condition}_mean"]) / float(values[row][f"{base}_mean"])
 
-    claim = Claim("VI", row, f"{condition} / {base}", round(multiple(published), 2), "ranking")
-    holds = multiple(measured) <= multiple(published)
-    return Verdict(claim, round(multiple(measured), 2), holds, "at most the paper's multiple is asked")
+    metric, value = f"{condition} / {base}", round(multiple(published), 2)
+    ours = round(multiple(measured), 2)
+    if row in NOT_COMPARABLE:
+        claim = _claim("VI", row, metric, value)
+        return Verdict(claim, ours, None, claim.reason)
+    claim = Claim("VI", row, metric, value, "ranking")
+    return Verdict(claim, ours, multiple(measured) <= multiple(published), "at most the paper's multiple is asked")

@@ -163,3 +163,14 @@ def test_growth_of_the_falsification_under_occlusion() -> None:
     assert (mouth.claim.value, mouth.measured, mouth.holds) == (2.7, 2.7, True)
     paper = growth(measured, "DL-Delta-1", "paper")
     assert (paper.claim.value, paper.measured, paper.holds) == (1.92, 1.95, False)
+    stand_in = growth({"DDRNet-dn": measured["DL-Delta-1"]}, "DDRNet-dn", "mouth")
+    assert (stand_in.claim.comparison, stand_in.holds) == ("not comparable", None)
+
+
+def test_a_row_that_cannot_be_compared_ranks_nobody() -> None:
+    measured = {"DL-Delta-1": {"none_mean": 2.2}, "DDRNet-dn": {"none_mean": 0.9}}
+    alone = find(verdicts("VI", measured), "DL-Delta-1", "none_mean")
+    assert alone.holds is None
+    assert "no other row" in alone.note
+    beaten = find(verdicts("VI", {**measured, "DL-Beta": {"none_mean": 1.0}}), "DL-Delta-1", "none_mean")
+    assert (beaten.holds, beaten.note) == (False, "wrong side of DL-Beta")
