@@ -385,33 +385,54 @@ def _find_features(
 def _vote(disparity: FloatArray, reach: int, least: int, tolerance: float, voted: FloatArray) -> None:
     """For each pixel the mean of the largest group of features in its window that agree; NaN where it is too small."""
     height, width = disparity.shape
-    found = np.empty((2 * reach + 1) ** 2, np.float32)
+    # The features alone, row by row: most pixels have none.
+    columns, values = np.empty(disparity.size, np.int32), np.empty(disparity.size, np.float32)
+    starts = np.zeros(height + 1, np.int64)
+    total = 0
+    for row in range(height):
+        for column in range(width):
+            if not np.isnan(disparity[row, column]):
+                columns[total] = column
+                values[total] = disparity[row, column]
+                total += 1
+        starts[row + 1] = total
+    side = 2 * reach + 1
+    first, last = np.empty(side, np.int64), np.empty(side, np.int64)
+    found = np.empty(side * side, np.float32)
     for row in range(reach, height - reach):
+        for k in range(side):
+            first[k] = last[k] = starts[row - reach + k]
         for column in range(reach, width - reach):
-            count = 0
-            for i in range(row - reach, row + reach + 1):
-                for j in range(column - reach, column + reach + 1):
-                    value = disparity[i, j]
-                    if not np.isnan(value):
-                        k = count  # insertion sort: windows hold a few features only
-                        while k > 0 and found[k - 1] > value:
-                            found[k] = found[k - 1]
-                            k -= 1
-                        found[k] = value
-                        count += 1
+            count, low, high, mean = 0, np.float32(np.inf), np.float32(-np.inf), 0.0
+            for k in range(side):
+                end = starts[row - reach + k + 1]
+                while last[k] < end and columns[last[k]] <= column + reach:
+                    last[k] += 1
+                while first[k] < last[k] and columns[first[k]] < column - reach:
+                    first[k] += 1
+                for place in range(first[k], last[k]):
+                    value = values[place]
+                    found[count] = value
+                    count += 1
+                    low, high = min(low, value), max(high, value)
+                    mean += value
             if count < least:
                 continue
-            best, start, end, first = 0, 0, 0, 0
-            for last in range(count):
-                while found[last] - found[first] > 2 * tolerance:
-                    first += 1
-                if last - first + 1 >= best:  # of two groups alike the nearer one
-                    best, start, end = last - first + 1, first, last
+            if high - low <= 2 * tolerance:
+                voted[row, column] = mean / count
+                continue
+            agreed = np.sort(found[:count])
+            best, start, end, begin = 0, 0, 0, 0
+            for place in range(count):
+                while agreed[place] - agreed[begin] > 2 * tolerance:
+                    begin += 1
+                if place - begin + 1 >= best:  # of two groups alike the nearer one
+                    best, start, end = place - begin + 1, begin, place
             if best >= least:
-                total = 0.0
-                for k in range(start, end + 1):
-                    total += found[k]
-                voted[row, column] = total / best
+                mean = 0.0
+                for place in range(start, end + 1):
+                    mean += agreed[place]
+                voted[row, column] = mean / best
 
 
 @numba.njit(cache=True, nogil=True)

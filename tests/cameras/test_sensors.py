@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facedepth_kit.cameras.sensors import ActiveStereo, SensorSettings, StructuredLight, measure
+from facedepth_kit.cameras.sensors import ActiveStereo, SensorSettings, StructuredLight, measure, vote
 from facedepth_kit.errors import KitError
 from facedepth_kit.rendering import Camera, ColouredMesh, Mesh, render_view
 from facedepth_kit.settings import load_yaml, save_yaml
@@ -203,3 +203,19 @@ def test_settings_are_checked_and_kept(tmp_path: Path) -> None:
         ActiveStereo(baseline_mm=0.0)
     save_yaml(ActiveStereo(unit_mm=0.1), tmp_path / "d435.yaml")
     assert load_yaml(ActiveStereo, tmp_path / "d435.yaml") == ActiveStereo(unit_mm=0.1)
+
+
+def test_the_largest_group_that_agrees_wins(rng: np.random.Generator) -> None:
+    """By a second, slower way: every window's values sorted, every stretch of them that is short enough counted."""
+    sensor = replace(StructuredLight(), window_px=7, tolerance_px=1.5, least_features=3)
+    features = np.where(rng.random((30, 34)) < 0.2, rng.normal(50, 3, (30, 34)), np.nan).astype(np.float32)
+    expected = np.full(features.shape, np.nan)
+    for row in range(3, 27):
+        for column in range(3, 31):
+            window = features[row - 3 : row + 4, column - 3 : column + 4]
+            values = np.sort(window[~np.isnan(window)])
+            groups = [values[(values >= low) & (values <= low + np.float32(3.0))] for low in values]
+            best = max(groups, key=lambda group: (len(group), group[-1]), default=values)
+            if len(best) >= 3:
+                expected[row, column] = best.mean(dtype=float)
+    np.testing.assert_allclose(vote(features, sensor), expected, rtol=1e-5)
