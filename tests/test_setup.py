@@ -105,7 +105,8 @@ def test_the_lock_is_hashed_and_names_no_host_and_no_path() -> None:
 def test_every_import_is_a_direct_dependency() -> None:
     direct = {canonicalize_name(requirement.name) for requirement in listed()}
     distributions = {**importlib.metadata.packages_distributions(), "dlib": ["dlib-bin"]}  # its wheel does not say
-    own = {"facedepth_kit", "tests", "tools"} | sys.stdlib_module_names
+    own = {"facedepth_kit", "tests", "tools"} | {file.stem for file in (ROOT / "tools").glob("*.py")}
+    own |= sys.stdlib_module_names
     # Other Keras backends, imported only where one has been chosen; the extra photos; TensorFlow's interpreter, once it
     # is a package of its own.
     optional = {"jax", "torch", "mediapipe", "ai_edge_litert"}
