@@ -12,10 +12,11 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -452,7 +453,7 @@ def _run(work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int, p
                 bar.update()
             return
         # spawn: a forked child of a process that has started TensorFlow or OpenCV threads can deadlock
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
             futures = [pool.submit(work, *job) for job in jobs]
             try:
                 for future in as_completed(futures):
@@ -463,7 +464,16 @@ def _run(work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int, p
                 raise
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
+    """One thread for OpenCV, and an end when the parent ends: a killed one would leave its workers waiting for ever."""
     import cv2
 
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

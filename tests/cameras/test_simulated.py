@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from facedepth_kit.cameras import simulated
@@ -37,9 +38,9 @@ SEED = 11
 
 @pytest.fixture(scope="module")
 def kinect(tmp_path_factory: pytest.TempPathFactory) -> KinectFaceDB:
-    """One person, eighteen pictures, with meshes."""
+    """One person, eighteen pictures."""
     folder = tmp_path_factory.mktemp("kinect") / "set"
-    return write_kinectfacedb(folder, 1, seed=SEED, meshes=True, progress=False)
+    return write_kinectfacedb(folder, 1, seed=SEED, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,21 @@ def test_files_of_the_specification(kinect: KinectFaceDB) -> None:
                 f"{base}/RGB/rgb_{name}.bmp",
                 f"{base}/Depth/DepthBMP/depth_{name}.bmp",
                 f"{base}/Depth/DepthKinect/depth_{name}.txt",
-                f"{base}/3DObj/depth_{name}.obj",
                 f"{base}/Mark/MarkRGB/rgb_{name}_Points.txt",
                 f"{base}/Mark/Mark3DObj/depth_{name}_Points_OBJ.txt",
             }
     assert set(digests(kinect.root)) == expected
+
+
+def test_meshes_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulated, "SESSIONS", ("s1",))
+    monkeypatch.setattr(simulated, "VARIANTS", ("Neutral",))
+    root = write_kinectfacedb(tmp_path / "set", 1, seed=SEED, meshes=True, progress=False).root
+    (mesh,) = root.rglob("*.obj")
+    assert mesh.relative_to(root).as_posix() == ("EURECOM_Kinect_Face_Dataset/0001/s1/3DObj/depth_0001_s1_Neutral.obj")
+    vertices = [line for line in mesh.read_text().splitlines() if line.startswith("v ")]
+    depth = kinect_recording(SEED, 1, "s1", "Neutral", KinectSettings()).depth
+    assert len(vertices) == int((depth > 0).sum())
 
 
 def test_it_reads_as_simulated_and_whole(kinect: KinectFaceDB) -> None:
@@ -226,45 +237,38 @@ def test_people_have_noses_and_flat_prints_have_none() -> None:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_files_in_any_number_of_processes(stereo: RecordingFolder, tmp_path: Path) -> None:
-    settings = replace(SMALL, frames_per_recording=3)
-    again = write_realsense(tmp_path / "again", 12, seed=SEED, settings=settings, workers=2, progress=False)
-    assert digests(again.root) == digests(stereo.root)
+def test_another_seed_gives_other_files(stereo: RecordingFolder, tmp_path: Path) -> None:
     other = write_realsense(tmp_path / "other", 3, seed=SEED + 1, settings=SMALL, workers=1, progress=False)
     assert not set(digests(other.root).values()) & set(digests(stereo.root).values())
 
 
 SCRIPT = """
-import sys, time
-from dataclasses import replace
-from facedepth_kit.cameras import folder, simulated
+import sys
+from facedepth_kit.cameras import simulated
 from facedepth_kit.cameras.sensors import ActiveStereo
-write = folder.FolderWriter.write
-def slowly(self, recording, **more):
-    time.sleep(0.3)
-    return write(self, recording, **more)
-folder.FolderWriter.write = slowly
 settings = simulated.RealSenseSettings(ActiveStereo(focal_px=160.0), 320, 180, 230.0, frames_per_recording=3)
-simulated.write_realsense(sys.argv[1], 12, seed=11, settings=settings, workers=1, progress=False)
+if __name__ == "__main__":
+    simulated.write_realsense(sys.argv[1], 12, seed=11, settings=settings, workers=2, progress=False)
 """
 
 
-def test_a_killed_run_goes_on_where_it_was(stereo: RecordingFolder, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_where_it_was_and_leaves_no_process(stereo: RecordingFolder, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)])
     deadline = time.monotonic() + 60
-    # Kill it in the middle of the second recording: one is whole, of another some frames lie in a hidden folder.
-    while not ((folder / "0001_bona_fide").is_dir() and list(folder.glob(".partial-*/*_depth.png"))):
+    # Kill it in the middle: a recording is whole, of another some frames lie in a hidden folder.
+    while not (list(folder.glob("000*")) and list(folder.glob(".partial-*/*_depth.png"))):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    hidden = list(folder.glob(".partial-*"))
-    assert len(hidden) == 1
-    finished = sorted(path.name for path in folder.iterdir() if path.is_dir() and path not in hidden)
-    assert finished[0] == "0001_bona_fide"
-    assert len(finished) < 4
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
+    finished = sorted(path.name for path in folder.glob("000*"))
+    assert 1 <= len(finished) < 4
     assert len(RecordingFolder(folder)) == 3 * len(finished)  # what is there is whole and readable
     times = {name: (folder / name / "000_depth.png").stat().st_mtime_ns for name in finished}
     settings = replace(SMALL, frames_per_recording=3)
@@ -285,16 +289,16 @@ def test_more_people_extend_a_data_set(kinect: KinectFaceDB, monkeypatch: pytest
     """Without writing them: the person who is there stays, the next are planned."""
     planned: list[int] = []
     monkeypatch.setattr(simulated, "_run", lambda work, jobs, *rest: planned.extend(job[1] for job in jobs))
-    write_kinectfacedb(kinect.root, 1, seed=SEED, meshes=True, progress=False)
+    write_kinectfacedb(kinect.root, 1, seed=SEED, progress=False)
     assert planned == []
     with pytest.raises(KitError, match="no person '0002'"):  # nobody wrote it
-        write_kinectfacedb(kinect.root, 3, seed=SEED, meshes=True, progress=False)
+        write_kinectfacedb(kinect.root, 3, seed=SEED, progress=False)
     assert planned == [2, 3]
 
 
 def test_another_seed_or_other_files_are_refused(kinect: KinectFaceDB, tmp_path: Path) -> None:
     with pytest.raises(KitError, match=r"simulated\.json: found another seed"):
-        write_kinectfacedb(kinect.root, 1, seed=SEED + 1, meshes=True)
+        write_kinectfacedb(kinect.root, 1, seed=SEED + 1)
     with pytest.raises(KitError, match="found another data_set"):
         write_realsense(kinect.root, 3, seed=SEED)
     (tmp_path / "mine.txt").write_text("mine")
