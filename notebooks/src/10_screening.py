@@ -179,8 +179,10 @@ with table.open(newline="", encoding="utf-8") as file:
     verdicts = {row["file"]: row for row in csv.DictReader(file)}
 stages = {"copy of another file": "duplicate", "too large": "oversized"}
 strengths = ["", "mild", "medium", "strong"]
-kinds = {(one.fault, one.strength) for one in planted}
-kinds = sorted(kinds, key=lambda kind: (kind[0] != GOOD, kind[0], strengths.index(kind[1])))
+kinds = sorted(
+    {(one.fault, one.strength) for one in planted},
+    key=lambda kind: (kind[0] != GOOD, kind[0], strengths.index(kind[1])),
+)
 found = []
 for fault, strength in kinds:
     status = [verdicts[one.name]["status"] for one in planted if (one.fault, one.strength) == (fault, strength)]
