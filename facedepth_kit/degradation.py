@@ -28,7 +28,7 @@ class DegradationSettings:
 
     The paper gives ``noise_mm`` (15 mm, section III-B) and no other number: hole counts, hole sizes
     (the diameter of a hole's circumscribed circle, px) and the blur's width are calibrated so that the rows
-    of Table IV that need no learning come out near the published ones (see ``calibration.py``, notebook 09).
+    of Table IV that need no learning come out near the published ones (see ``calibration.py``, notebook 10).
     ``background`` (shares of the image's span) and ``background_blur_px`` belong to the blurred hole background, our
     choice.
     """

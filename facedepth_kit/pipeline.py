@@ -79,30 +79,32 @@ def _table(*names: str) -> tuple[str, ...]:
 NOTEBOOKS = (
     Notebook("00_start_here", results=("machine.json",), weights=True),
     Notebook("01_ground_truth_synthesis", outputs=("figure_03.png", "figure_04.png"), own_data=True),
-    Notebook("02_degradation", outputs=("figure_05.png",)),
-    Notebook("03_networks", outputs=(*_table("table_3"), "figure_07.png")),
+    Notebook("02_screening", outputs=(*_table("table_1", "screening"), "screening_faces.png", "screening.png")),
+    Notebook("03_degradation", outputs=("figure_05.png",)),
+    Notebook("04_networks", outputs=(*_table("table_3"), "figure_07.png")),
     Notebook(
-        "04_training", outputs=(*_table("training", "weights"), "figure_06.png", "training_curve.png"), weights=True
+        "05_training", outputs=(*_table("training", "weights"), "figure_06.png", "training_curve.png"), weights=True
     ),
-    Notebook("05_filters", outputs=(*_table("table_2"), "filters.png")),
+    Notebook("06_filters", outputs=(*_table("table_2"), "filters.png")),
     Notebook(
-        "06_synthetic_evaluation",
+        "07_ddrnet",
+        outputs=(
+            *_table("ddrnet_bodies", "ddrnet_faces"),
+            *("ddrnet_network.png", "ddrnet_scenes.png", "ddrnet_faces.png"),
+        ),
+        weights=True,
+    ),
+    Notebook(
+        "08_synthetic_evaluation",
         outputs=(*_table("table_4", "verdicts"), "figure_08.png"),
         results=("table_4_errors.csv",),
         needs=("table_2.csv", "table_3.csv"),
         weights=True,
     ),
     Notebook(
-        "07_synthetic_samples", outputs=("figure_13.png", "figure_14.png"), needs=("table_4_errors.csv",), weights=True
+        "09_synthetic_samples", outputs=("figure_13.png", "figure_14.png"), needs=("table_4_errors.csv",), weights=True
     ),
-    Notebook(
-        "08_your_recordings",
-        outputs=(*_table("recordings", "recordings_measures"), "recordings.png"),
-        weights=True,
-        own_data=True,
-    ),
-    Notebook("09_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
-    Notebook("10_screening", outputs=(*_table("table_1", "screening"), "screening_faces.png", "screening.png")),
+    Notebook("10_degradation_calibration", outputs=(*_table("calibration"), "calibration.png")),
     Notebook(
         "11_simulated_cameras",
         outputs=(
@@ -141,12 +143,10 @@ NOTEBOOKS = (
         own_data=True,
     ),
     Notebook(
-        "16_ddrnet",
-        outputs=(
-            *_table("ddrnet_bodies", "ddrnet_faces"),
-            *("ddrnet_network.png", "ddrnet_scenes.png", "ddrnet_faces.png"),
-        ),
+        "16_your_recordings",
+        outputs=(*_table("recordings", "recordings_measures"), "recordings.png"),
         weights=True,
+        own_data=True,
     ),
     Notebook(
         "17_compare_enhancers",

@@ -60,7 +60,7 @@ def synthetic(choice: FaceChoice, *, seed: int = 0, settings: DegradationSetting
     rng = np.random.default_rng(seed)
     degraded = degrade(ground_truth, depth_range=depth_range, settings=settings or DegradationSettings(), rng=rng)
     name = f"synthetic: person {choice.identity}, {choice.expression}"
-    note = "Simulated: a parametric face, degraded as in notebook 02."
+    note = "Simulated: a parametric face, degraded as in notebook 03."
     return Specimen(
         name,
         degraded,

@@ -96,10 +96,10 @@ from facedepth_kit.pipeline import NOTEBOOKS
 from facedepth_kit.workspace import durations
 
 PARTS = {
-    "Faces and damage": ("ground_truth_synthesis", "screening", "degradation", "degradation_calibration"),
+    "Faces and damage": ("ground_truth_synthesis", "screening", "degradation"),
     "Learning and filters": ("networks", "training", "filters", "ddrnet"),
-    "The exam": ("synthetic_evaluation", "synthetic_samples"),
-    "Cameras": ("your_recordings", "simulated_cameras", "roughness_and_holes", "falsification", "camera_samples"),
+    "The exam": ("synthetic_evaluation", "synthetic_samples", "degradation_calibration"),
+    "Cameras": ("simulated_cameras", "roughness_and_holes", "falsification", "camera_samples", "your_recordings"),
     "People and attacks": ("landmarks_and_pad", "pad_desk"),
     "Side by side": ("compare_enhancers",),
 }
@@ -158,7 +158,7 @@ work.save_result("machine.json", {"device": keras, "machine": [one.text for one 
 #   the figures in the repository stay as they are.
 # * **Run everything** without a screen: `make figures`. A second run does only what is new. `PROFILE=smoke` is quick,
 #   `PROFILE=paper` takes the paper's counts and wants a GPU.
-# * **Use it** on depth recordings of your own: `facedepth enhance`, as `08_your_recordings` shows.
+# * **Use it** on depth recordings of your own: `facedepth enhance`, as `16_your_recordings` shows.
 #
 # **Predict.** Which of the two pictures above gives the degraded face away at once, the colours or the relief? Why?
 #

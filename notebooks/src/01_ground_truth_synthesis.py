@@ -283,5 +283,5 @@ work.show(plots.strip(pictures))
 # ## What you have seen
 #
 # A face is drawn or guessed, rendered and scaled to its own depth range; holes are where nothing was seen. Such a
-# picture is too good to be true. **Next: `02_degradation`** spoils it the way a depth camera would. What goes wrong
-# with photos by the million, and how the paper sorted them out, is the story of `10_screening`.
+# picture is too good to be true. **Next: `02_screening`** asks what goes wrong with photos by the million, and how
+# the paper sorted them out; then `03_degradation` spoils the picture the way a depth camera would.

@@ -283,6 +283,6 @@ work.show(figures.depth_rows(lines))
 # - Depth is disparity turned over: its steps and its noise grow with the square of the distance.
 # - Cameras measure windows, not pixels: errors are blobs, edges are ragged, and small things vanish.
 # - Holes have reasons: a shadow of the second eye, dark or shiny surfaces, glass. They lie where these lie, not at
-#   random as in `02_degradation`.
+#   random as in `03_degradation`.
 #
 # Next: `12_roughness_and_holes` measures what the enhancers make of such frames.

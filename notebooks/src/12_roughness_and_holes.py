@@ -218,7 +218,9 @@ print(f"each percent of holes adds {slope / 100:.3f} to {base:.2f} without holes
 # %%
 failed = [line for line in lines if line["verdict"] == "FAILS"]
 kept = ("row", "condition", "metric", "value", "published", "note")
-Markdown(markdown_table([{key: line[key] for key in kept} for line in failed], digits=2) if failed else "No claim fails.")
+Markdown(
+    markdown_table([{key: line[key] for key in kept} for line in failed], digits=2) if failed else "No claim fails."
+)
 
 # %% [markdown]
 # ## What you have seen

@@ -155,5 +155,5 @@ work.save_figure(sample_figure(faces[most]), "figure_18.png", caption, width=110
 #
 # ## What you have seen
 #
-# The same enhancers on cameras, simulated or your own. `08_your_recordings` and `facedepth evaluate-recordings` do
-# the same for any folder. **Next: `16_ddrnet`**, the one enhancer of the paper that was made for something else.
+# The same enhancers on cameras, simulated or your own. **Next: `16_your_recordings`** takes any folder, and
+# shows what two real sensors gave.

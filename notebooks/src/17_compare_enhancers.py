@@ -36,7 +36,7 @@ work
 # %% [markdown]
 # ## Images to look at
 #
-# Three drawn faces, degraded as in `02_degradation`: their truth is known, so the panel can show it beside the
+# Three drawn faces, degraded as in `03_degradation`: their truth is known, so the panel can show it beside the
 # enhancers. Then a few frames of a RealSense: your own if there are any (`11_simulated_cameras` says where they are
 # looked for), simulated ones otherwise.
 
@@ -105,10 +105,10 @@ work.save_table("compare_changes", table, caption)
 # <details><summary>Solution</summary>
 #
 # The SDK's hole filling, and inpainting without the bilateral filter, change nothing that was measured: they only
-# write into holes; the spatial filter changes next to nothing (`05_filters` says why). Decimation, the bilateral
+# write into holes; the spatial filter changes next to nothing (`06_filters` says why). Decimation, the bilateral
 # filter and the networks write every pixel. That is no fault in itself: a measured pixel carries noise, and whoever
 # leaves it alone keeps the noise. On a camera's frames it is different: there the kit gives a network's output back
-# what the sensor had measured (`08_your_recordings`).
+# what the sensor had measured (`16_your_recordings`).
 # </details>
 #
 # ## Along one line

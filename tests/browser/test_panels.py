@@ -44,7 +44,7 @@ def slider(panel: Any, label: str) -> Any:
 
 
 def test_degradation_panel(open_notebook: OpenNotebook) -> None:
-    with open_notebook("02_degradation") as desk:
+    with open_notebook("03_degradation") as desk:
         panel = panel_of(desk)
         degraded, truth = picture(panel, "Degraded"), picture(panel, "Ground truth")
         before, truth_before = desk.settled(degraded), desk.settled(truth)

@@ -31,7 +31,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("10_screening", profile, seed, output)
+work = open_workspace("02_screening", profile, seed, output)
 work
 
 # %% [markdown]
@@ -183,6 +183,8 @@ kinds = sorted(
     {(one.fault, one.strength) for one in planted},
     key=lambda kind: (kind[0] != GOOD, kind[0], strengths.index(kind[1])),
 )
+
+# %%
 found = []
 for fault, strength in kinds:
     status = [verdicts[one.name]["status"] for one in planted if (one.fault, one.strength) == (fault, strength)]
@@ -263,5 +265,5 @@ work.save_figure(plots.screening_curve(curves, chosen), "screening.png", caption
 # ## What you have seen
 #
 # Three cheap questions sort out a folder: seen before, too large, out of shape? The third one learns from examples
-# what shape means, and has a blind spot that only planted faults show. **Next: `11_simulated_cameras`** turns from
-# perfect depth to cameras.
+# what shape means, and has a blind spot that only planted faults show. **Next: `03_degradation`** spoils
+# what is left, the way a depth camera would.

@@ -25,7 +25,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("07_synthetic_samples", profile, seed, output)
+work = open_workspace("09_synthetic_samples", profile, seed, output)
 work
 
 # %% [markdown]
@@ -123,5 +123,5 @@ work.show(
 # %% [markdown]
 # ## What you have seen
 #
-# The best enhancers differ most at the face's outline. All of this was simulated. **Next: `08_your_recordings`**
-# takes a frame as a camera writes it.
+# The best enhancers differ most at the face's outline. All of it was made with a degradation whose settings
+# nobody published. **Next: `10_degradation_calibration`** tells where they come from.

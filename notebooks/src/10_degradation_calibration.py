@@ -26,7 +26,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("09_degradation_calibration", profile, seed, output)
+work = open_workspace("10_degradation_calibration", profile, seed, output)
 work
 
 # %% [markdown]
@@ -185,5 +185,5 @@ again.degradation
 #
 # ## What you have seen
 #
-# Published numbers are data, too: eight rows told what the text does not. **Next: `10_screening`** goes back to the
-# other way to ground truth, photos, and to what is left out of it.
+# Published numbers are data, too: eight rows told what the text does not. **Next: `11_simulated_cameras`** turns
+# from damage that is drawn to damage that a camera does.

@@ -27,7 +27,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("04_training", profile, seed, output)
+work = open_workspace("05_training", profile, seed, output)
 work
 
 # %% [markdown]
@@ -164,5 +164,5 @@ print(f"{paper_steps:,} steps, {paper_steps / progress.steps:,.0f} times this ru
 # %% [markdown]
 # ## What you have seen
 #
-# A network that starts to see faces, and the cards of those that went to school longer. **Next: `05_filters`** shows
+# A network that starts to see faces, and the cards of those that went to school longer. **Next: `06_filters`** shows
 # what can be had without any learning.

@@ -20,7 +20,7 @@
 # **Comes out:** Figure 5.
 #
 # *What is open in the paper:* it gives the noise, but no number for holes and blur. The kit's numbers were found by
-# making the rows of Table IV that need no learning come out as published; `09_degradation_calibration` tells how.
+# making the rows of Table IV that need no learning come out as published; `10_degradation_calibration` tells how.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -30,7 +30,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("02_degradation", profile, seed, output)
+work = open_workspace("03_degradation", profile, seed, output)
 work
 
 # %% [markdown]
@@ -175,5 +175,5 @@ load_yaml(SynthesisSettings, preset).degradation
 #
 # ## What you have seen
 #
-# Holes at the rim, holes anywhere, noise, blur: each a plain function, together `degrade`. **Next: `03_networks`**
+# Holes at the rim, holes anywhere, noise, blur: each a plain function, together `degrade`. **Next: `04_networks`**
 # builds the networks that are to undo it.

@@ -27,7 +27,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("05_filters", profile, seed, output)
+work = open_workspace("06_filters", profile, seed, output)
 work
 
 # %% [markdown]
@@ -173,5 +173,5 @@ print(f"one unit is {step:.4f} mm of this face; delta {delta:.0f} is {delta * st
 #
 # ## What you have seen
 #
-# Seven filters with seven handwritings, and a rival that nobody had asked. **Next: `06_synthetic_evaluation`** lets
-# all of them, and the networks, sit the same exam.
+# Seven filters with seven handwritings, and a rival that nobody had asked. **Next: `07_ddrnet`**, a network that was
+# made for something else; then all of them sit the same exam.

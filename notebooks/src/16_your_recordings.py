@@ -33,7 +33,7 @@ suffixes = ["_infrared.png", "_color.png"]  # aligned pictures beside them, in w
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("08_your_recordings", profile, seed, output)
+work = open_workspace("16_your_recordings", profile, seed, output)
 work
 
 # %% [markdown]
@@ -279,5 +279,5 @@ for title, lines in kept_tables().items():
 #
 # ## What you have seen
 #
-# From a camera's frame to an enhanced one and back. **Next: `09_degradation_calibration`** tells where the settings
-# of the degradation come from.
+# From a camera's frame to an enhanced one and back. **Next: `17_compare_enhancers`** puts enhancers side by
+# side, on your frames too.

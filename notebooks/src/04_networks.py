@@ -25,7 +25,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("03_networks", profile, seed, output)
+work = open_workspace("04_networks", profile, seed, output)
 work
 
 # %% [markdown]
@@ -137,4 +137,4 @@ print(f"by hand {by_hand:,}, counted {layer.count_params():,}")
 # %% [markdown]
 # ## What you have seen
 #
-# Four networks, four counts, all exact. They know nothing yet. **Next: `04_training`** teaches one.
+# Four networks, four counts, all exact. They know nothing yet. **Next: `05_training`** teaches one.

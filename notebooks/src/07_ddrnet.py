@@ -28,7 +28,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("16_ddrnet", profile, seed, output)
+work = open_workspace("07_ddrnet", profile, seed, output)
 work
 
 # %% [markdown]
@@ -311,5 +311,5 @@ print(np.round([[error_mm[row::4, column::4].mean() for column in range(4)] for 
 # ## What you have seen
 #
 # A network that is good at home and of no use next door; and a comparison that depends on a number which nobody wrote
-# down. Train the stand-in yourself with `facedepth train-ddrnet`. `06_synthetic_evaluation` has its row
-# among the others. **Next: `17_compare_enhancers`** puts any of them side by side on one image.
+# down. Train the stand-in yourself with `facedepth train-ddrnet`. **Next: `08_synthetic_evaluation`**
+# has its row among all the others.

@@ -27,7 +27,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 # %%
 from facedepth_kit.workspace import open_workspace
 
-work = open_workspace("06_synthetic_evaluation", profile, seed, output)
+work = open_workspace("08_synthetic_evaluation", profile, seed, output)
 work
 
 # %% [markdown]
@@ -78,7 +78,7 @@ published = rows("IV")
 # ## Table IV
 #
 # Rows of the paper that cannot run here are listed, not dropped; rows that the paper does not have are marked, and so
-# is a row whose published weights are not here: a stand-in of the kit's runs under its name (`16_ddrnet`).
+# is a row whose published weights are not here: a stand-in of the kit's runs under its name (`07_ddrnet`).
 
 
 # %%
@@ -218,5 +218,5 @@ for name in (name for name, enhancer in ready.items() if enhancer.kind == "learn
 # %% [markdown]
 # ## What you have seen
 #
-# Numbers, beside the paper's, with a verdict each. Numbers are not pictures, though: **next, `07_synthetic_samples`**
+# Numbers, beside the paper's, with a verdict each. Numbers are not pictures, though: **next, `09_synthetic_samples`**
 # looks at what the enhancers make of a face.
