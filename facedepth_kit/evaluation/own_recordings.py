@@ -207,6 +207,8 @@ def kept_tables() -> dict[str, list[dict[str, Any]]]:
     for path in sorted(figures_dir("recordings").glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
+        if not lines or "punched_rmse_mm" not in lines[0]:
+            continue  # another measurement's table
         texts = ("enhancer", "frames")
         tables[path.stem] = [{k: v if k in texts else float(v or "nan") for k, v in line.items()} for line in lines]
     return tables
