@@ -64,8 +64,8 @@ def face_frame(landmarks_mm: Points) -> FaceFrame:
 
 def sunglasses(landmarks_mm: Points, head: Mesh, rng: np.random.Generator) -> tuple[ColouredMesh, ...]:
     """Dark, shiny lenses in a frame, with temples to the ears."""
-    tint = float(rng.uniform(0.015, 0.04))
-    gloss = float(rng.uniform(0.7, 0.97))  # from some a little near infrared comes back, from others none
+    tint = float(rng.uniform(0.03, 0.08))
+    gloss = float(rng.uniform(0.72, 0.9))
     frame, lenses = _glasses(landmarks_mm, head, rng, larger=1.12)
     return (*frame, *(painted(lens, (tint, 0.7 * tint, 0.6 * tint), gloss, "sunglasses") for lens in lenses))
 

@@ -82,7 +82,7 @@ class KinectSettings:
     session_turn_deg: float = 3.0
     picture_turn_deg: float = 1.2
     profile_deg: tuple[float, float] = (78.0, 92.0)
-    spectacles_share: float = 0.2
+    spectacles_share: float = 0.3
 
 
 @dataclass(frozen=True)
