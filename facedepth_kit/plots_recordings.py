@@ -103,11 +103,13 @@ def surface_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Figure 9: roughness and holes in percent, a block for each camera, ours beside the published.
 
     ``rows``: lines of Table V in long form (``row, condition, metric, value, published``; empty where there is none),
-    conditions such as ``KinectFaceDB, roughness``.
+    conditions such as ``KinectFaceDB, roughness``; a ``note`` that begins with "stand-in" gives the row a star.
     """
     conditions = list(dict.fromkeys(str(row["condition"]) for row in rows))
     names = list(dict.fromkeys(str(row["row"]) for row in rows))
     numbers = {(row["row"], row["condition"], row["metric"]): row for row in rows}
+    starred = {str(row["row"]) for row in rows if str(row.get("note", "")).startswith("stand-in")}
+    labels = [name + "*" * (name in starred) for name in names]
     figure = _figure(11.4, 0.9 + 0.27 * len(names))
     places = np.arange(len(names))[::-1]
     width = (0.985 - 0.115) / len(conditions)
@@ -116,7 +118,7 @@ def surface_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
         for source, colour, shift in (("value", OURS, 0.19), ("published", THEIRS, -0.19)):
             _bars(axes, names, places + shift, numbers, condition, source, colour)
         axes.set_title(condition.replace(", ", "\n"), fontsize=9, color=INK)
-        axes.set_yticks(places, names if index == 0 else [""] * len(names), fontsize=8)
+        axes.set_yticks(places, labels if index == 0 else [""] * len(names), fontsize=8)
         axes.set_ylim(-0.7, len(names) - 0.3)
         axes.set_xlim(left=0)
         axes.grid(axis="x", color="#e5e8ec", lw=0.6)

@@ -127,6 +127,11 @@ class Sample:
     step: float
 
 
+def stand_ins() -> str:
+    """A sentence for captions on the rows that stand in for published weights; empty when there are none."""
+    return "".join(f" *{name}: {note}." for name, note in notes().items())
+
+
 def frontal(store: FaceStore, count: int) -> list[Sample]:
     """Up to ``count`` bona fide images with a mask, evenly spread over a store."""
     hidden = (*PROFILES, *INSTRUMENTS)

@@ -166,7 +166,7 @@ lines = long_table(
 # %%
 caption = (
     "Roughness and holes over the face mask in percent, mean and sample standard deviation, beside Table V of the "
-    f"paper. {camera_study.origins(stores)} Verdicts: {tally(lines)}."
+    f"paper. {camera_study.origins(stores)} Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
 )
 work.save_table("table_5", lines, caption, digits=2)
 
@@ -185,6 +185,7 @@ Markdown(markdown_table(wide_table(work.read_table("table_5"), 2)))
 
 # %%
 caption = f"After Figure 9: roughness and holes in the face, beside the published. {camera_study.origins(stores)}"
+caption += camera_study.stand_ins()
 work.save_figure(figures.surface_bars(work.read_table("table_5")), "figure_09.png", caption, width=1100)
 
 # %% [markdown]

@@ -87,6 +87,7 @@ lines += growth_rows(measured, simulated=store.simulated)
 caption = (
     "Falsification: RMSE in percent of 25 cm between input and output over the Neutral mask, input holes left out, "
     f"beside Table VI. {camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}."
+    f"{camera_study.stand_ins()}"
 )
 work.save_table("table_6", lines, caption, digits=2)
 
@@ -133,7 +134,7 @@ depths = [image.depth for image in images.values()]
 figure = figures.sample_rows(pictures, depths, shown, masks, columns, list(images), numbers)
 caption = (
     f"After Figure 10: {camera_study.origin(store, KINECTFACEDB)}; the face area is masked by the Neutral picture's "
-    "landmarks. Small numbers: falsification in percent. Last column: the kit's own."
+    f"landmarks. Small numbers: falsification in percent. Last column: the kit's own.{camera_study.stand_ins()}"
 )
 work.save_figure(figure, "figure_10.png", caption, width=1100)
 

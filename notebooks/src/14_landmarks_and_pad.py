@@ -115,7 +115,7 @@ with_points = {row.name for row in measures if row.camera == KINECTFACEDB and ro
 caption = (
     f"Landmark holes and geometric PAD error, beside Table VII, on the images with a landmark hole in the input: "
     f"{counts['manual']} of {len(store)} (marks), {counts['dlib']} of {len(with_points)} (Dlib). {subset}. "
-    f"{camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}."
+    f"{camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
 )
 work.save_table("table_7", lines, caption, digits=3)
 
@@ -172,7 +172,7 @@ caption = (
     "Decisions at fixed thresholds on the RealSense presentations. APCER: attacks that pass; BPCER: bona fide turned "
     "away; 95 % Clopper-Pearson intervals, which take frames for independent though those of a recording are not. "
     "passes_only_enhanced: presentations that pass with the enhancer and not without; p: exact McNemar test. "
-    f"{camera_study.origins({REALSENSE: stores[REALSENSE]})} Not in the paper."
+    f"{camera_study.origins({REALSENSE: stores[REALSENSE]})} Not in the paper.{camera_study.stand_ins()}"
 )
 work.save_table("pad_decisions", decisions, caption, digits=3)
 

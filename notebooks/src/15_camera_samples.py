@@ -97,6 +97,9 @@ learned = ["DDRNet-dn", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", 
 arrangement = [["Color", "Depth", *hand_crafted], learned, ours]
 
 
+empty = f"Enhancers without weights are left empty.{camera_study.stand_ins()}"
+
+
 def sample_figure(image: camera_study.Sample) -> Figure:
     shown = camera_study.outputs(image.depth, [*hand_crafted, *learned, *ours])
     return figures.camera_sample(image.picture, image.depth, shown, image.face, arrangement)
@@ -104,12 +107,12 @@ def sample_figure(image: camera_study.Sample) -> Figure:
 
 # %%
 image = camera_study.sample(stores[KINECTFACEDB], "0025", "OpenMouth")
-caption = f"After Figure 15: {image.name}, {where[KINECTFACEDB]}. Enhancers without weights are left empty."
+caption = f"After Figure 15: {image.name}, {where[KINECTFACEDB]}. {empty}"
 work.save_figure(sample_figure(image), "figure_15.png", caption, width=1100)
 
 # %%
 image = camera_study.sample(stores[KINECTFACEDB], "0013", "Smile")
-caption = f"After Figure 16: {image.name}, {where[KINECTFACEDB]}. Enhancers without weights are left empty."
+caption = f"After Figure 16: {image.name}, {where[KINECTFACEDB]}. {empty}"
 work.save_figure(sample_figure(image), "figure_16.png", caption, width=1100)
 
 # %% [markdown]
@@ -134,11 +137,11 @@ def about(image: camera_study.Sample) -> str:
 
 
 # %%
-caption = f"After Figure 17: {about(faces[largest])}; the frame with the largest hole."
+caption = f"After Figure 17: {about(faces[largest])}; the frame with the largest hole.{camera_study.stand_ins()}"
 work.save_figure(sample_figure(faces[largest]), "figure_17.png", caption, width=1100)
 
 # %%
-caption = f"After Figure 18: {about(faces[most])}; the frame with the most holes."
+caption = f"After Figure 18: {about(faces[most])}; the frame with the most holes.{camera_study.stand_ins()}"
 work.save_figure(sample_figure(faces[most]), "figure_18.png", caption, width=1100)
 
 # %% [markdown]

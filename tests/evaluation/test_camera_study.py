@@ -95,6 +95,15 @@ def test_outputs_of_those_that_can_run() -> None:
     assert list(found) == ["None", "Telea"]
 
 
+def test_stand_ins_are_named_in_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+    from facedepth_kit import enhancers
+
+    for name, note in camera_study.notes().items():
+        assert f"*{name}: {note}." in camera_study.stand_ins()
+    monkeypatch.setattr(enhancers, "names", lambda: ["None"])
+    assert camera_study.stand_ins() == ""
+
+
 def test_an_unknown_camera_is_refused(work: Workspace) -> None:
     with pytest.raises(KitError, match=f"expected one of {KINECTFACEDB}, {REALSENSE}"):
         camera_study.camera_recordings(work, "kinect v9")
