@@ -62,9 +62,11 @@ def face_frame(landmarks_mm: Points) -> FaceFrame:
     return FaceFrame(origin, np.stack([across, up, np.cross(across, up)]))
 
 
-def sunglasses(landmarks_mm: Points, head: Mesh, rng: np.random.Generator) -> tuple[ColouredMesh, ...]:
-    """Dark, shiny lenses in a frame, with temples to the ears."""
-    tint = float(rng.uniform(0.03, 0.08))
+def sunglasses(
+    landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *, dark: bool = False
+) -> tuple[ColouredMesh, ...]:
+    """Tinted, shiny lenses in a frame, with temples to the ears; ``dark`` ones return next to nothing to a sensor."""
+    tint = 0.008 if dark else float(rng.uniform(0.04, 0.08))
     gloss = float(rng.uniform(0.72, 0.9))
     frame, lenses = _glasses(landmarks_mm, head, rng, larger=1.12)
     return (*frame, *(painted(lens, (tint, 0.7 * tint, 0.6 * tint), gloss, "sunglasses") for lens in lenses))

@@ -81,23 +81,23 @@ class StructuredLight(SensorSettings):
 
     Known: 75 mm from infrared camera to projector, 25 mm to the colour camera between them, disparities in 1/8 px,
     infrared focal lengths of 575 to 585 px at 640x480 (the calibrations that OpenNI and ROS ship), some 35,000 dots in
-    a frame, a tenth of its pixels, and a window of 9x9 px in published simulators of it. Noise and losses, and with
-    them the share of features, are calibrated: row None of Table V, roughness and holes.
+    a frame, which is a tenth of its pixels. Published simulators of it use windows of 9x9 px. Noise, losses and the
+    window are calibrated: row None of Table V, roughness and holes.
     """
 
     focal_px: float = 575.8
     baseline_mm: float = 75.0
     colour_mm: float = 25.0
     steps_per_px: int = 8
-    window_px: int = 9
-    feature_share: float = 0.16
+    window_px: int = 11
+    feature_share: float = 0.12
     least_features: int = 2
     tolerance_px: float = 1.5
     feature_noise_px: float = 0.15
-    pixel_noise_px: float = 0.055
+    pixel_noise_px: float = 0.045
     dark: tuple[float, float] = (0.063, 0.073)
     full_light_mm: float = 800.0
-    glare: float = 0.5
+    glare: float = 0.09
     glass_loss: float = 0.3
     glass_glare_deg: float = 11.0
     unit_mm: float = 1.0
@@ -126,7 +126,7 @@ class ActiveStereo(SensorSettings):
     pixel_noise_px: float = 0.03
     dark: tuple[float, float] = (0.004, 0.03)
     full_light_mm: float = 500.0
-    glare: float = 0.5
+    glare: float = 0.09
     glass_loss: float = 0.4
     glass_glare_deg: float = 15.5
     unit_mm: float = 1.0

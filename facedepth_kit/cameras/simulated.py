@@ -47,6 +47,7 @@ from facedepth_kit.cameras.stage import (
     room,
     seat,
     shoot,
+    spread,
     wall,
     wander,
 )
@@ -71,7 +72,7 @@ class KinectSettings:
 
     ``distance_mm`` to the nose (0.7 to 0.9 m) and ``wall_mm`` (a white board at 1.25 m) are the data set's. The rest is
     our choice: spreads of position and pose between sessions and between the pictures of a session, profiles that are
-    turned by ``profile_deg``, how many people wear spectacles.
+    turned by ``profile_deg``, how many people wear spectacles, and how many sunglasses return nothing to the sensor.
     """
 
     sensor: StructuredLight = field(default_factory=StructuredLight)
@@ -82,7 +83,8 @@ class KinectSettings:
     session_turn_deg: float = 3.0
     picture_turn_deg: float = 1.2
     profile_deg: tuple[float, float] = (78.0, 92.0)
-    spectacles_share: float = 0.3
+    spectacles_share: float = 0.2
+    dark_glasses_share: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,8 @@ def _kinect_recording(person: Person, session: str, variant: str, settings: Kine
     landmarks = scene.landmarks_mm
     assert landmarks is not None
     if variant == "OcclusionEyes":
-        scene = scene.with_parts(*sunglasses(landmarks, scene.solid, rng))
+        turn_of = spread(person.seed[0] + 1, 2 * person.seed[1] + SESSIONS.index(session))
+        scene = scene.with_parts(*sunglasses(landmarks, scene.solid, rng, dark=turn_of < settings.dark_glasses_share))
     elif variant == "OcclusionMouth":
         scene = scene.with_parts(hand_over_mouth(landmarks, scene.solid, person.appearance.skin, rng, side=side))
     elif variant == "OcclusionPaper":

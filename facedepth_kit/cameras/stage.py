@@ -90,8 +90,12 @@ def draw_person(seed: int, number: int, *, spectacles_share: float) -> Person:
     rng = np.random.default_rng([seed, number, 0])
     face = replace(draw_face(rng, IDENTITY), extent="head")
     look = draw_appearance(rng, face)
-    place = np.random.default_rng([seed, 0]).random() + number * GOLDEN_RATIO
-    return Person(f"{number:04d}", face, look, bool(place % 1 < spectacles_share), (seed, number))
+    return Person(f"{number:04d}", face, look, spread(seed, number) < spectacles_share, (seed, number))
+
+
+def spread(seed: int, number: int) -> float:
+    """A number in 0..1 for each of 1, 2, 3 ..., so even that of any few in a row the right share lies below a limit."""
+    return float((np.random.default_rng([seed, 0]).random() + number * GOLDEN_RATIO) % 1)
 
 
 def seat(
