@@ -292,7 +292,7 @@ def dlib_landmarks(points: Points, picture: Picture | None = None) -> Figure:
 
 
 def _label_direction(points: Points, index: int) -> npt.NDArray[np.float64]:
-    """Where a landmark's number stands beside it: outside of its line, inside of the lips' inner one."""
+    """Where a landmark's number stands beside it: outside of its line, but inside at the inner corners of the mouth."""
     if 27 <= index <= 30:
         return np.array([1.0, 0.0])
     if 31 <= index <= 35:
@@ -300,7 +300,7 @@ def _label_direction(points: Points, index: int) -> npt.NDArray[np.float64]:
     first, last = next((line for line in CLOSED if line[0] <= index <= line[1]), (0, 67))
     away = points[index] - points[first : last + 1].mean(axis=0)
     away = away / max(float(np.linalg.norm(away)), 1e-9)
-    return np.asarray(-away if first == 60 else away)
+    return np.asarray(-away if index in (60, 64) else away)
 
 
 def pad_rules(depth: DepthImage, landmarks: Points, rules: Mapping[str, Mask], mask: Mask, title: str) -> Figure:

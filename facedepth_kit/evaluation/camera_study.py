@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit import enhancers
-from facedepth_kit.depth import DepthImage, DepthRange, Mask
+from facedepth_kit.depth import HOLE, DepthImage, DepthRange, Mask
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.camera_faces import FaceStore, Measures, Prepare, keep_faces, measure
@@ -129,7 +129,7 @@ class Sample:
 
 def stand_ins() -> str:
     """A sentence for captions on the rows that stand in for published weights; empty when there are none."""
-    return "".join(f" *{name}: {note}." for name, note in notes().items())
+    return "".join(f" {name}: {note}." for name, note in notes().items())
 
 
 def frontal(store: FaceStore, count: int) -> list[Sample]:
@@ -139,10 +139,13 @@ def frontal(store: FaceStore, count: int) -> list[Sample]:
     return [_sample(store[index]) for index in entries[:: max(len(entries) // max(count, 1), 1)][:count]]
 
 
-def sample(store: FaceStore, person: str, variant: str = NEUTRAL, session: str = "s1") -> Sample:
+def sample(
+    store: FaceStore, person: str, variant: str = NEUTRAL, session: str = "s1", *, holes: bool = False
+) -> Sample:
     """The image that the paper shows, or the same variant of another person where a store has fewer.
 
-    Stores without such variants (RealSense) give a bona fide image. Raises :class:`KitError` when there is none.
+    ``holes`` asks for the one with most holes in the face then (the paper's wears glasses, say). Stores without such
+    variants (RealSense) give a bona fide image. Raises :class:`KitError` when there is none.
     """
     entries = list(enumerate(store.entries))
     matching = [index for index, entry in entries if (entry["variant"], entry["session"]) == (variant, session)]
@@ -150,7 +153,11 @@ def sample(store: FaceStore, person: str, variant: str = NEUTRAL, session: str =
     if not matching:
         raise KitError(f"{store.folder}: found no image of a face, expected some")
     exact = [index for index in matching if store.entries[index]["person"] == person]
-    return _sample(store[(exact or [matching[(int(person) - 1) % len(matching)]])[0]])
+    if exact or not holes:
+        rank, rounds = (int(person) - 1) % len(matching), (int(person) - 1) // len(matching)
+        return _sample(store[(exact or [matching[(rank + rounds) % len(matching)]])[0]])
+    shown = [_sample(store[index]) for index in matching]
+    return max(shown, key=lambda image: float((image.depth[image.mask] == HOLE).mean()))
 
 
 def named(store: FaceStore, name: str) -> Sample:

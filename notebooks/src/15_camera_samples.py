@@ -106,7 +106,7 @@ def sample_figure(image: camera_study.Sample) -> Figure:
 
 
 # %%
-image = camera_study.sample(stores[KINECTFACEDB], "0025", "OpenMouth")
+image = camera_study.sample(stores[KINECTFACEDB], "0025", "OpenMouth", holes=True)
 caption = f"After Figure 15: {image.name}, {where[KINECTFACEDB]}. {empty}"
 work.save_figure(sample_figure(image), "figure_15.png", caption, width=1100)
 

@@ -54,6 +54,8 @@ def test_samples_are_the_papers_or_somebody_elses(work: Workspace) -> None:
     assert camera_study.sample(store, "0011").name == "0011_s1_Neutral"
     other = camera_study.sample(store, "0025", "OpenMouth")
     assert other.name.endswith("OpenMouth")
+    assert camera_study.sample(store, "0025", "OpenMouth", holes=True).name.endswith("OpenMouth")
+    assert camera_study.sample(store, "0011", "OpenMouth", holes=True).name == "0011_s1_OpenMouth"
     assert (other.mask <= other.face).all()
     assert other.face.sum() > other.mask.sum()
     assert {image.name.split("_")[2] for image in camera_study.frontal(store, 50)} == set(VARIANTS) - {"LeftProfile"}
@@ -99,7 +101,7 @@ def test_stand_ins_are_named_in_captions(monkeypatch: pytest.MonkeyPatch) -> Non
     from facedepth_kit import enhancers
 
     for name, note in camera_study.notes().items():
-        assert f"*{name}: {note}." in camera_study.stand_ins()
+        assert f"{name}: {note}." in camera_study.stand_ins()
     monkeypatch.setattr(enhancers, "names", lambda: ["None"])
     assert camera_study.stand_ins() == ""
 
