@@ -18,7 +18,6 @@ from facedepth_kit.paths import figures_dir, repository_root, write_atomically
 from facedepth_kit.workspace import markdown_table
 
 Line = Mapping[str, str]
-OURS = "the kit's own row"
 STAND_IN = "DDRNet-dn"
 
 
@@ -33,9 +32,11 @@ def number(text: str, digits: int) -> str:
     return f"{float(text):.{digits}f}" if text and text.lower() != "nan" else "–"
 
 
-def shown_name(name: str, note: str = "") -> str:
+def shown_name(name: str) -> str:
     """An enhancer's name, with what a reader must know of it."""
-    return f"{name} (stand-in)" if name == STAND_IN else f"{name} (ours)" if note.startswith(OURS) else name
+    from facedepth_kit.enhancers import get
+
+    return f"{name} (stand-in)" if name == STAND_IN else f"{name} (ours)" if get(name).ours else name
 
 
 def table_4() -> str:
@@ -44,7 +45,7 @@ def table_4() -> str:
     return markdown_table(
         [
             {
-                "enhancer": shown_name(row["enhancer"], row["note"]),
+                "enhancer": shown_name(row["enhancer"]),
                 "mean RMSE": number(row["mean"], 4),
                 "std": number(row["std"], 4),
                 "published mean": number(row["published_mean"], 4),
@@ -89,7 +90,11 @@ def attacks() -> str:
         if line["enhancer"] in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1"):
             row = table.setdefault(
                 (line["check"], line["enhancer"]),
-                {"check": line["check"], "threshold": number(line["threshold"], 2), "enhancer": line["enhancer"]},
+                {
+                    "check": line["check"],
+                    "threshold": number(line["threshold"], 2),
+                    "enhancer": shown_name(line["enhancer"]),
+                },
             )
             kind = line["presentation"].replace("_", " ")
             row[f"{line['rate']}, {kind}"] = f"{float(line['value']):.1%}" if line["value"] else "–"
