@@ -125,7 +125,9 @@ def notebooks() -> str:
         made = [name for name in notebook.outputs if not name.endswith(".md")]
         tables = [f"Table {_roman(name)}" for name in made if re.fullmatch(r"table_\d\.csv", name)]
         figures = sorted(int(name[7:9]) for name in made if re.fullmatch(r"figure_\d\d\.png", name))
-        shown = ", ".join([*tables, *(["Figures " + ", ".join(map(str, figures))] if figures else [])])
+        shown = ", ".join(
+            [*tables, *([f"Figure{'s' if len(figures) > 1 else ''} {', '.join(map(str, figures))}"] if figures else [])]
+        )
         rows.append(
             {
                 "notebook": f"`{notebook.name}`",
