@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.errors import KitError
-from facedepth_kit.paths import write_atomically
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import write_atomically
 
 SIZE = 256
 HOLE = np.uint16(65535)

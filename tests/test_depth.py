@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import (
     FARTHEST,
     HOLE,
@@ -23,7 +24,6 @@ from facedepth_kit.depth import (
     to_unit,
     write_png,
 )
-from facedepth_kit.errors import KitError
 
 
 def plane(right: float, down: float, span_mm: float = 250.0) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import jupytext
 import pytest
 
-from facedepth_kit.pipeline import NOTEBOOKS, Notebook
+from facedepth_kit.pipeline.notebooks import NOTEBOOKS, Notebook
 
 LONGEST_CELL = 15
 NAMES = [notebook.name for notebook in NOTEBOOKS]

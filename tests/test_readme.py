@@ -4,8 +4,8 @@ import re
 import subprocess
 import sys
 
-from facedepth_kit.cli import COMMANDS
-from facedepth_kit.paths import repository_root
+from facedepth_kit.cli.main import COMMANDS
+from facedepth_kit.common.paths import repository_root
 
 
 def readme() -> str:

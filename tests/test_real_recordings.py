@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facedepth_kit.cameras.images import read_frame
-from facedepth_kit.enhance import EnhanceSettings, FileReport, enhance_files
-from facedepth_kit.face_region import crop_face
+from facedepth_kit.cameras.recorded.depth_files import read_frame
+from facedepth_kit.cameras.recorded.face_crop import crop_face
+from facedepth_kit.enhancers.on_files import EnhanceSettings, FileReport, enhance_files
 
 
 def some_frames(source: Path, target: Path, pattern: str) -> Path:

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from facedepth_kit.faces.appearance import coloured_person, draw_appearance
+from facedepth_kit.cameras.simulated.prints import Sheet, portrait, print_points_mm, printed_sheet
 from facedepth_kit.faces.detection import detect_face
-from facedepth_kit.faces.landmarks import landmarks_68_mm, project_points
-from facedepth_kit.faces.parametric import FaceSettings, draw_face
-from facedepth_kit.faces.prints import Sheet, portrait, print_points_mm, printed_sheet
-from facedepth_kit.rendering import Camera, Light, render_view
+from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
+from facedepth_kit.rendering.zbuffer import Camera, Light, render_view
 
 FRONTAL = FaceSettings(expressive_share=0.0, head_share=1.0)
 ANGLE_DEG = 8.0

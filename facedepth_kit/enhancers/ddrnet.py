@@ -1,7 +1,7 @@
 """DDRNet-dn, the denoising part of DDRNet (Yan et al. 2018), in Keras 3 (section IV-B of the Schlett paper).
 
 Its weights come from the checkpoint that its authors published, where the user has fetched it, or else from a stand-in
-that this kit trained on simulated people (:mod:`facedepth_kit.body_training`): that one's numbers are not comparable.
+that this kit trained on simulated people (``pairs/body_training.py``): that one's numbers are not comparable.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import (
     CAMERA_SPAN_MM,
     FARTHEST,
@@ -28,7 +29,6 @@ from facedepth_kit.depth import (
     check_depth,
     to_millimetres,
 )
-from facedepth_kit.errors import KitError
 
 if TYPE_CHECKING:
     import keras
@@ -107,7 +107,7 @@ def find_checkpoint(place: str | Path | None = None) -> Path | None:
     FACEDEPTH_DDRNET names, or ``DDRNet`` in the data folder. Of several checkpoints the one with the published name
     counts, or else the last by name.
     """
-    from facedepth_kit.paths import data_dir
+    from facedepth_kit.common.paths import data_dir
 
     given = place or os.environ.get("FACEDEPTH_DDRNET") or data_dir() / "DDRNet"
     start = Path(given).expanduser()
@@ -190,13 +190,13 @@ def _first_line(error: Exception) -> str:
 
 
 def _stand_in_paths() -> tuple[Path, Path]:
-    from facedepth_kit.paths import weights_dir
+    from facedepth_kit.common.paths import weights_dir
 
     return weights_dir() / f"{NAME}.json", weights_dir() / f"{NAME}.weights.h5"
 
 
 def _load_stand_in(model: keras.Model) -> None:
-    from facedepth_kit.enhancers.networks import load_weights
+    from facedepth_kit.enhancers.learned import load_weights
 
     card, weights = _stand_in_paths()
     if not weights.is_file():

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
-from facedepth_kit.errors import KitError
 
 HoleFilling = Literal["left", "farthest", "nearest"]
 SpatialHoleFilling = Literal["off", "2 pixels", "4 pixels", "8 pixels", "16 pixels", "unlimited"]

@@ -11,8 +11,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, SIZE, DepthImage, check_depth, holes
-from facedepth_kit.errors import KitError
 
 
 @dataclass(frozen=True)

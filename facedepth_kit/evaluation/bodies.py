@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.body_scenes import BodySceneSettings, draw_body_scene, sense
-from facedepth_kit.cameras.images import read_frame, read_picture
+from facedepth_kit.cameras.recorded.depth_files import read_frame, read_picture
+from facedepth_kit.cameras.simulated.body_scenes import BodySceneSettings, draw_body_scene, sense
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import Mask
 from facedepth_kit.enhancers.ddrnet import HIGH_MM
-from facedepth_kit.errors import KitError
 
 FloatArray = npt.NDArray[np.float32]
 EDGE_PX = 4  # what lies nearer to the mask's rim or to a hole is left out of the inside

@@ -12,18 +12,25 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit import enhancers
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import weights_dir
 from facedepth_kit.depth import HOLE, DepthImage, DepthRange, Mask
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
-from facedepth_kit.errors import KitError
-from facedepth_kit.evaluation.camera_faces import FaceStore, Measures, Prepare, keep_faces, measure
+from facedepth_kit.evaluation.camera_measures import FaceStore, Measures, Prepare, keep_faces, measure
 from facedepth_kit.evaluation.camera_tables import INSTRUMENTS
-from facedepth_kit.evaluation.masks import NEUTRAL, PROFILES, FaceImage, face_mask, prepare_faces, prepare_kinectfacedb
-from facedepth_kit.paths import weights_dir
-from facedepth_kit.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.evaluation.prepared_faces import (
+    NEUTRAL,
+    PROFILES,
+    FaceImage,
+    face_mask,
+    prepare_faces,
+    prepare_kinectfacedb,
+)
+from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
 
 if TYPE_CHECKING:
-    from facedepth_kit.cameras.recordings import Recordings
-    from facedepth_kit.workspace import Workspace
+    from facedepth_kit.cameras.recorded.recordings import Recordings
+    from facedepth_kit.pipeline.workspace import Workspace
 
 CAMERAS = (KINECTFACEDB, REALSENSE)
 CAMERA_NAMES = {KINECTFACEDB: "KinectFaceDB (Kinect v1)", REALSENSE: "RealSense D435"}
@@ -32,7 +39,7 @@ PREPARE: dict[str, Prepare] = {KINECTFACEDB: prepare_kinectfacedb, REALSENSE: pr
 
 def camera_recordings(work: Workspace, camera: str) -> Recordings:
     """The recordings of a camera: the user's own where there are any, or simulated ones of the profile's size."""
-    from facedepth_kit.cameras import datasets
+    from facedepth_kit.cameras import data_sets as datasets
 
     if camera not in CAMERAS:
         raise KitError(f"camera: found {camera!r}, expected one of {', '.join(CAMERAS)}")
@@ -42,7 +49,7 @@ def camera_recordings(work: Workspace, camera: str) -> Recordings:
 def camera_faces(work: Workspace, camera: str, *, progress: bool = False) -> FaceStore:
     """The prepared images of a camera, kept between notebooks and runs."""
     recordings = camera_recordings(work, camera)
-    modules = ["facedepth_kit.evaluation.camera_faces", "facedepth_kit.evaluation.masks"]
+    modules = ["facedepth_kit.evaluation.camera_measures", "facedepth_kit.evaluation.prepared_faces"]
     folder = work.kept_folder(f"faces-{camera}", _fingerprint(recordings), modules)
     return keep_faces(folder, recordings, PREPARE[camera], progress=progress)
 
@@ -55,7 +62,7 @@ def camera_measures(
     cards = sorted(weights_dir().glob("*.json"))
     key = f"{store.folder.name} {[hashlib.sha256(card.read_bytes()).hexdigest() for card in cards]}"
     key += checkpoint_state()  # DDRNet's own weights, where the user has brought them
-    modules = ["facedepth_kit.evaluation.camera_faces", "facedepth_kit.enhancers"]
+    modules = ["facedepth_kit.evaluation.camera_measures", "facedepth_kit.enhancers"]
     folder = work.kept_folder(f"measures-{camera}", key, modules)
     chosen = {name: enhancers.get(name).enhance for name in names or enhancers.available()}
     return measure(camera, store, chosen, folder / "measures.csv", progress=progress)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.evaluation.camera_faces import Measures
+from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.decisions import (
     Curve,
     apcer,
@@ -20,9 +20,18 @@ from facedepth_kit.evaluation.decisions import (
     paired,
     threshold_at_bpcer,
 )
-from facedepth_kit.evaluation.masks import NEUTRAL
+from facedepth_kit.evaluation.prepared_faces import NEUTRAL
+from facedepth_kit.evaluation.published import (
+    KINECTFACEDB,
+    REALSENSE,
+    SUBTABLES,
+    Measured,
+    Verdict,
+    growth,
+    rows,
+    verdicts,
+)
 from facedepth_kit.evaluation.relief import ReliefSettings
-from facedepth_kit.published import KINECTFACEDB, REALSENSE, SUBTABLES, Measured, Verdict, growth, rows, verdicts
 
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.errors import KitError
+from facedepth_kit.common.errors import KitError
 
 FloatArray = npt.NDArray[np.float64]
 Scores = Sequence[float] | npt.NDArray[np.floating]

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage, Mask, check_depth, holes, to_unit
-from facedepth_kit.errors import KitError
 
 Errors = dict[str, npt.NDArray[np.float64]]
 

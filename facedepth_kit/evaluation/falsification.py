@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, Mask, check_depth, to_unit
-from facedepth_kit.errors import KitError
 
 
 def falsification(enhanced: DepthImage, given: DepthImage, *, mask: Mask) -> npt.NDArray[np.float64]:

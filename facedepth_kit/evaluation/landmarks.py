@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, Mask, check_depth
-from facedepth_kit.errors import KitError
 
 Points = npt.NDArray[np.floating]
 

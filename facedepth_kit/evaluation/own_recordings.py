@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recording import Recording
+from facedepth_kit.cameras.recorded.face_crop import FaceRegion, crop_face, restore_face
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import figures_dir
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres
-from facedepth_kit.enhance import recording_enhancer
-from facedepth_kit.errors import KitError
-from facedepth_kit.evaluation.camera_faces import Measures, measure_image
-from facedepth_kit.evaluation.masks import FaceImage, LeftOut, face_mask, into_square
+from facedepth_kit.enhancers.on_files import recording_enhancer
+from facedepth_kit.evaluation.camera_measures import Measures, measure_image
+from facedepth_kit.evaluation.prepared_faces import FaceImage, LeftOut, face_mask, into_square
 from facedepth_kit.evaluation.punched import FaceFrame, PunchedRow, evaluate_punched
 from facedepth_kit.evaluation.relief import ReliefSettings
-from facedepth_kit.face_region import FaceRegion, crop_face, restore_face
-from facedepth_kit.paths import figures_dir
 
 if TYPE_CHECKING:
     from facedepth_kit.faces.detection import Face
@@ -117,7 +117,7 @@ def enhanced_crops(crops: DepthImage, name: str) -> DepthImage:
     Raises :class:`KitError` for an unknown enhancer and for one that cannot run here.
     """
     from facedepth_kit import enhancers
-    from facedepth_kit.residual import restore_residual
+    from facedepth_kit.enhancers.measured_bias import restore_residual
 
     enhancer = enhancers.get(name)
     outputs = enhancer.enhance(crops)

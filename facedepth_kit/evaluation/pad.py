@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, Mask
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.landmarks import Points, landmark_depths
 
 # Dlib counts from 1 in Figure 12; these count from 0.

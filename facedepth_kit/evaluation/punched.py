@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.images import aligned_picture, depth_files, read_frame, read_picture
+from facedepth_kit.cameras.recorded.depth_files import aligned_picture, depth_files, read_frame, read_picture
+from facedepth_kit.cameras.recorded.face_crop import Box, crop_face
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage, Mask
-from facedepth_kit.enhance import enhance_frame
-from facedepth_kit.errors import KitError
-from facedepth_kit.face_region import Box, crop_face
+from facedepth_kit.enhancers.on_files import enhance_frame
 
 LEAST_FILLED = 0.5
 
@@ -118,7 +118,7 @@ def evaluate_punched(
 ) -> list[PunchedRow]:
     """Punch each frame once, enhance it with each of ``enhancers``, and compare at the punched pixels; a row for each.
 
-    All enhancers see the same holes. Frames go through :func:`facedepth_kit.enhance.enhance_frame`, as a user's do.
+    All enhancers see the same holes. Frames go through :func:`enhance_frame`, as a user's do.
     """
     targets: list[npt.NDArray[np.float64]] = []
     outputs: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in enhancers}

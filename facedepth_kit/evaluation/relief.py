@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, DepthRange, check_depth
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.landmarks import Points
 from facedepth_kit.evaluation.pad import LANDMARKS, NOSE_TIP
 

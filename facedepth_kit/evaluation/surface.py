@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, Mask, check_depth, to_unit
-from facedepth_kit.errors import KitError
 
 FloatArray = npt.NDArray[np.float64]
 

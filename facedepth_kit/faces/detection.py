@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.errors import KitError
-from facedepth_kit.face_region import Box
+from facedepth_kit.cameras.recorded.face_crop import Box
+from facedepth_kit.common.errors import KitError
 
 Picture = npt.NDArray[np.uint8]
 

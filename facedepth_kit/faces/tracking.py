@@ -41,7 +41,7 @@ class FaceTracker:
     """The most confident face of a sequence of pictures, then the same one for as long as it is seen.
 
     Call it with one picture after the other (uint8 or uint16, grey or RGB); it returns the face, or None. For one
-    thread only. Raises :class:`~facedepth_kit.errors.KitError` for other arrays and without Dlib or its model.
+    thread only. Raises :class:`~facedepth_kit.common.errors.KitError` for other arrays and without Dlib or its model.
     """
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:

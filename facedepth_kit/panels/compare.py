@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, colourize, to_millimetres
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.panels import parts, pictures
 from facedepth_kit.panels.specimens import Specimen, from_file, from_recordings
@@ -95,7 +95,7 @@ class EnhancerPanel(parts.Panel):
         """Offer a depth file, or the first recordings of a folder or ``.bag``. Raises :class:`KitError`."""
         path = Path(path).expanduser()
         if path.is_dir() or path.suffix.lower() == ".bag":
-            from facedepth_kit.cameras.recordings import open_recordings
+            from facedepth_kit.cameras.recorded.recordings import open_recordings
 
             found = list(from_recordings(open_recordings(path), FROM_FOLDER))
             if not found:

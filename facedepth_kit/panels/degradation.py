@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from facedepth_kit.degradation import (
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import repository_root
+from facedepth_kit.common.settings import load_yaml, save_yaml
+from facedepth_kit.depth import HOLE, DepthImage, DepthRange
+from facedepth_kit.evaluation.error import face_rmse
+from facedepth_kit.pairs.degradation import (
     DegradationSettings,
     HoleValues,
     add_noise,
@@ -21,14 +26,9 @@ from facedepth_kit.degradation import (
     random_holes,
     randomize_hole_values,
 )
-from facedepth_kit.depth import HOLE, DepthImage, DepthRange
-from facedepth_kit.errors import KitError
-from facedepth_kit.evaluation.error import face_rmse
-from facedepth_kit.pairs import SynthesisSettings
+from facedepth_kit.pairs.store import SynthesisSettings
 from facedepth_kit.panels import parts, pictures
 from facedepth_kit.panels.faces import EXPRESSIONS, FaceChoice
-from facedepth_kit.paths import repository_root
-from facedepth_kit.settings import load_yaml, save_yaml
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,7 @@ def degraded_steadily(
     seed: int,
     hole_values: HoleValues = "keep",
 ) -> tuple[DepthImage, DepthImage]:
-    """Degrade as :func:`facedepth_kit.degradation.degrade` does, so that a small change of a setting changes little.
+    """Degrade as :func:`degrade` does, so that a small change of a setting changes little.
 
     There, every stage draws from one stream, and one hole more reshuffles all the rest, the blur included. Here each
     draw has a stream of its own, and more holes are the same holes and some more; any one image is as likely as there.

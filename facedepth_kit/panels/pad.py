@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, Picture, colourize, shaded_relief
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.landmarks import Points
 from facedepth_kit.evaluation.pad import LANDMARKS, PadResult, geometric_pad
 from facedepth_kit.evaluation.relief import Relief, ReliefSettings, face_relief

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from facedepth_kit.errors import KitError
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.panels.latest import Latest
 
 QUIET = "color: var(--jp-ui-font-color2, #666); font-size: 12px; line-height: 1.35"

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.images import aligned_picture, read_frame, read_picture
-from facedepth_kit.cameras.recording import Recording
-from facedepth_kit.degradation import DegradationSettings, degrade
+from facedepth_kit.cameras.recorded.depth_files import aligned_picture, read_frame, read_picture
+from facedepth_kit.cameras.recorded.face_crop import close_gaps, crop_face
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange, Mask, Picture
-from facedepth_kit.errors import KitError
-from facedepth_kit.face_region import close_gaps, crop_face
+from facedepth_kit.pairs.degradation import DegradationSettings, degrade
 from facedepth_kit.panels.faces import FaceChoice
 
 FACE_PIXEL_MM = 0.8  # a face of 18 cm over nine tenths of the image
@@ -48,7 +48,7 @@ class Specimen:
     def enhanced(self, enhancer: str) -> DepthImage:
         """The image as an enhancer gives it back. Raises :class:`KitError` where that cannot run."""
         from facedepth_kit import enhancers
-        from facedepth_kit.enhance import recording_enhancer
+        from facedepth_kit.enhancers.on_files import recording_enhancer
 
         enhance = recording_enhancer(enhancer) if self.recording else enhancers.get(enhancer).enhance
         return enhance(self.depth)
@@ -90,7 +90,7 @@ def first_of_each(recordings: Iterable[Recording]) -> Iterator[Recording]:
 
 def from_recording(recording: Recording) -> Specimen | None:
     """The face of a recording, cut out as ``facedepth enhance`` does; None where Dlib finds none, or no depth there."""
-    from facedepth_kit.evaluation.masks import into_square
+    from facedepth_kit.evaluation.prepared_faces import into_square
     from facedepth_kit.faces.detection import detect_face, to_grey
 
     face = None if recording.picture is None else detect_face(recording.picture)

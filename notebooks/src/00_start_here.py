@@ -28,7 +28,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("00_start_here", profile, seed, output)
 work
@@ -41,7 +41,7 @@ work
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.pairs import SynthesisSettings, make_pair
+from facedepth_kit.pairs.store import SynthesisSettings, make_pair
 
 pair = make_pair(work.seed, 0, SynthesisSettings())
 degraded = pair.degraded[0]
@@ -49,7 +49,7 @@ name = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.av
 enhanced = enhancers.get(name).enhance(degraded)
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 pictures = {"ground truth": pair.ground_truth, "degraded": degraded, f"enhanced by {name}": enhanced}
 work.show(plots.strip(pictures, size=2.4))
@@ -92,8 +92,8 @@ work.show(plots.strip(reliefs, size=2.4))
 # %%
 import re
 
-from facedepth_kit.pipeline import NOTEBOOKS
-from facedepth_kit.workspace import durations
+from facedepth_kit.pipeline.notebooks import NOTEBOOKS
+from facedepth_kit.pipeline.workspace import durations
 
 PARTS = {
     "Faces and damage": ("ground_truth_synthesis", "screening", "degradation"),
@@ -124,7 +124,7 @@ def about(notebook):
 # %%
 from IPython.display import Markdown
 
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 Markdown(markdown_table([about(notebook) for notebook in NOTEBOOKS]))
 
@@ -134,7 +134,7 @@ Markdown(markdown_table([about(notebook) for notebook in NOTEBOOKS]))
 # The same findings as `facedepth doctor` prints. *absent* is optional; *broken* must be mended, and says how.
 
 # %%
-from facedepth_kit import doctor
+from facedepth_kit.cli import doctor
 
 findings = list(doctor.examine())
 Markdown(

@@ -31,7 +31,7 @@ output = ""  # empty: a desk of your own under build/, so that trying things cha
 photo = ""  # a photo of your own for the second way; needs PRNet or MediaPipe's face mesh
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("01_ground_truth_synthesis", profile, seed, output)
 work
@@ -45,7 +45,7 @@ work
 # generator gives the same face.
 
 # %%
-from facedepth_kit.faces.parametric import FaceSettings, draw_face
+from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
 
 face = draw_face(work.rng("the face"), FaceSettings())
 print(
@@ -60,7 +60,7 @@ for name, weight in sorted(face.targets.items(), key=lambda item: -item[1])[:6]:
 # and triangles between them.
 
 # %%
-from facedepth_kit.faces.parametric import face_mesh
+from facedepth_kit.faces.people.parametric import face_mesh
 
 mesh = face_mesh(face)
 print(f"{len(mesh.vertices_mm):,} vertices, {len(mesh.triangles):,} triangles")
@@ -74,7 +74,7 @@ print(f"{len(mesh.vertices_mm):,} vertices, {len(mesh.triangles):,} triangles")
 # %%
 import numpy as np
 
-from facedepth_kit.rendering import fit_camera, render_depth_mm
+from facedepth_kit.rendering.zbuffer import fit_camera, render_depth_mm
 
 depth_mm = render_depth_mm(mesh, fit_camera(mesh, fill=0.85))
 print(f"the face lies between {np.nanmin(depth_mm):.0f} and {np.nanmax(depth_mm):.0f} mm from the camera")
@@ -101,8 +101,8 @@ print(f"one step is {step_mm * 1000:.1f} thousandths of a millimetre")
 # from the upper left.
 
 # %%
-from facedepth_kit import plots
 from facedepth_kit.depth import shaded_relief
+from facedepth_kit.plots import figures as plots
 
 grey = (depth.astype(np.float32) / HOLE * 255).astype(np.uint8)
 work.show(plots.strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(depth, depth_range)}))
@@ -116,8 +116,8 @@ work.show(plots.strip({"grey": grey, "colour": depth, "shaded relief": shaded_re
 # pretend to have only the picture. (This person does not exist. Set `photo` above to use a photo of your own.)
 
 # %%
-from facedepth_kit.faces.photos import find_faces, read_photo
-from facedepth_kit.faces.portraits import portrait, source_at_hand
+from facedepth_kit.faces.photos.portraits import portrait, source_at_hand
+from facedepth_kit.faces.photos.reconstruction import find_faces, read_photo
 
 taken = portrait(face, work.rng("the photo"))
 source = source_at_hand(taken)
@@ -208,8 +208,8 @@ work.save_figure(plots.ground_truth_process(ways), "figure_03.png", caption)
 
 # %%
 from facedepth_kit.depth import DepthImage
-from facedepth_kit.faces.portraits import Portrait
-from facedepth_kit.rendering import Mesh
+from facedepth_kit.faces.photos.portraits import Portrait
+from facedepth_kit.rendering.zbuffer import Mesh
 
 rng = work.rng("figure 4")
 sizes = (180, 460, 108, 320)

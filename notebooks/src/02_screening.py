@@ -29,7 +29,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("02_screening", profile, seed, output)
 work
@@ -46,20 +46,20 @@ import shutil
 
 import numpy as np
 
-from facedepth_kit.faces.planted import plant
+from facedepth_kit.faces.photos.planted import plant
 
 count = work.profile.calibration_pairs
-folder = work.kept_folder("planted photos", f"{count} {work.seed}", ["facedepth_kit.faces.planted"])
+folder = work.kept_folder("planted photos", f"{count} {work.seed}", ["facedepth_kit.faces.photos.planted"])
 shutil.rmtree(folder, ignore_errors=True)
 planted = plant(folder, count, work.rng("photos"), people=max(count // 20, 3))
 print(f"{len(planted)} photos in {len(list(folder.iterdir()))} folders")
 
 # %%
-from facedepth_kit import plots
 from facedepth_kit.depth import from_millimetres, own_range, shaded_relief
-from facedepth_kit.faces.photos import read_photo
-from facedepth_kit.faces.planted import mesh_triangles
-from facedepth_kit.rendering import Mesh, fit_camera, render_depth_mm
+from facedepth_kit.faces.photos.planted import mesh_triangles
+from facedepth_kit.faces.photos.reconstruction import read_photo
+from facedepth_kit.plots import figures as plots
+from facedepth_kit.rendering.zbuffer import Mesh, fit_camera, render_depth_mm
 
 work.show(plots.strip({one.name: plots.squared(read_photo(folder / one.name)) for one in planted[:6]}))
 
@@ -71,7 +71,7 @@ work.show(plots.strip({one.name: plots.squared(read_photo(folder / one.name)) fo
 # %%
 from dataclasses import replace
 
-from facedepth_kit.faces.planted import DISTORTIONS, GOOD, Planted
+from facedepth_kit.faces.photos.planted import DISTORTIONS, GOOD, Planted
 
 model_face = next(one for one in planted if one.fault == GOOD)
 
@@ -104,10 +104,10 @@ work.save_figure(plots.picture_grid(grid, [names[:5], names[5:]], size=1.7), "sc
 # that are wrong all over, and how far the worst one may, for a single spike.
 
 # %%
-from facedepth_kit.faces.parametric import draw_face
-from facedepth_kit.faces.planted import mesh_vertices
-from facedepth_kit.faces.screening import learn_ranges, load_ranges, save_ranges
-from facedepth_kit.published import rows
+from facedepth_kit.evaluation.published import rows
+from facedepth_kit.faces.people.parametric import draw_face
+from facedepth_kit.faces.photos.planted import mesh_vertices
+from facedepth_kit.faces.photos.screening import learn_ranges, load_ranges, save_ranges
 
 published = {name: int(entry["count"]) for name, entry in rows("I").items()}
 examples = min(published["well_formed_exemplars"], 3 * count)
@@ -134,8 +134,8 @@ ranges = load_ranges(folder.with_suffix(".npz"), mesh_triangles())
 # **Predict** before you run it: which of the nine kinds will slip through even when planted strongly?
 
 # %%
-from facedepth_kit.faces.planted import planted_meshes
-from facedepth_kit.faces.screening import screen
+from facedepth_kit.faces.photos.planted import planted_meshes
+from facedepth_kit.faces.photos.screening import screen
 
 table = folder.with_suffix(".csv")
 meshes = planted_meshes(folder, planted)
@@ -146,7 +146,7 @@ counts
 # ## Table I
 
 # %%
-from facedepth_kit.faces.screening import as_table_1
+from facedepth_kit.faces.photos.screening import as_table_1
 
 ours = {name: entry["count"] for name, entry in as_table_1(counts).items()}
 both = [

@@ -28,7 +28,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("03_degradation", profile, seed, output)
 work
@@ -37,9 +37,9 @@ work
 # ## The face to spoil, and the settings
 
 # %%
-from facedepth_kit.degradation import DegradationSettings
-from facedepth_kit.faces.parametric import draw_face
-from facedepth_kit.pairs import SynthesisSettings, render_ground_truth
+from facedepth_kit.faces.people.parametric import draw_face
+from facedepth_kit.pairs.degradation import DegradationSettings
+from facedepth_kit.pairs.store import SynthesisSettings, render_ground_truth
 
 rng = work.rng("figure 5")
 ground_truth, depth_range = render_ground_truth(draw_face(rng), SynthesisSettings(), rng)
@@ -56,8 +56,8 @@ settings
 # %%
 import numpy as np
 
-from facedepth_kit.degradation import detect_outline, outline_holes, punch_holes, random_holes
 from facedepth_kit.depth import HOLE
+from facedepth_kit.pairs.degradation import detect_outline, outline_holes, punch_holes, random_holes
 
 outline = detect_outline(ground_truth)
 at_outline = outline_holes(outline, settings, rng)
@@ -67,7 +67,7 @@ punched = punch_holes(ground_truth, shapes)
 print(f"{len(outline)} outline pixels, {len(at_outline)} holes along them, {len(anywhere)} anywhere")
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 empty = np.zeros_like(ground_truth)
 traced = np.zeros(ground_truth.shape, bool)
@@ -84,7 +84,7 @@ work.show(plots.strip({"ground truth": ground_truth, "outline": traced, **masks,
 # that are left: holes stay holes, and do not bleed into the face.
 
 # %%
-from facedepth_kit.degradation import add_noise, blur_depth
+from facedepth_kit.pairs.degradation import add_noise, blur_depth
 
 noisy = add_noise(punched, depth_range, settings.noise_mm, rng)
 blurred = blur_depth(noisy, round(sum(settings.blur_px) / 2))
@@ -97,7 +97,7 @@ work.show(plots.strip({"punched": punched, "noise": noisy, "blur": blurred}))
 # with values that mean nothing: fully random ones, or soft clouds. No evaluation uses them.
 
 # %%
-from facedepth_kit.degradation import blurred_hole_values, randomize_hole_values
+from facedepth_kit.pairs.degradation import blurred_hole_values, randomize_hole_values
 
 random_background = randomize_hole_values(blurred, rng)
 blurred_background = blurred_hole_values(blurred, settings, rng)
@@ -158,7 +158,7 @@ panel
 # synthesize --settings`, which writes pairs to train on.
 
 # %%
-from facedepth_kit.settings import load_yaml
+from facedepth_kit.common.settings import load_yaml
 
 preset = panel.save(work.results.parent / "presets" / "from_code.yaml", overwrite=True)
 load_yaml(SynthesisSettings, preset).degradation

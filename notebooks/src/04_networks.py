@@ -23,7 +23,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("04_networks", profile, seed, output)
 work
@@ -41,7 +41,7 @@ work
 # nobody writes them down, training finds them.
 
 # %%
-from facedepth_kit.enhancers.networks import SIZES, build_network
+from facedepth_kit.enhancers.learned import SIZES, build_network
 
 models = {name: build_network(size) for name, size in SIZES.items()}
 models["DL-Delta"].input_shape, models["DL-Delta"].output_shape
@@ -53,7 +53,7 @@ models["DL-Delta"].input_shape, models["DL-Delta"].output_shape
 # for all four networks, and it fixes filters, levels and kernels.
 
 # %%
-from facedepth_kit.published import rows, verdicts
+from facedepth_kit.evaluation.published import rows, verdicts
 
 counted = {name: {"parameters": model.count_params()} for name, model in models.items()}
 published = rows("III")
@@ -89,7 +89,7 @@ work.save_table("table_3", table, caption)
 # ## Figure 7: the smallest of them
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 layers = [
     {

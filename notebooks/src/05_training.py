@@ -25,7 +25,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("05_training", profile, seed, output)
 work
@@ -37,14 +37,14 @@ work
 # filled with soft clouds. The store is written once, in pieces, and can be resumed after a kill.
 
 # %%
-from facedepth_kit.pairs import SynthesisSettings
+from facedepth_kit.pairs.store import SynthesisSettings
 
 three_ways = SynthesisSettings(hole_values=("keep", "random", "blurred"))
 store = work.pairs("training", work.profile.training_ground_truths, three_ways)
 print(f"{len(store)} ground truths, {len(three_ways.hole_values)} degraded images each")
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 pair = store[0]
 work.show(
@@ -62,7 +62,7 @@ work.show(
 # The network is kept only when its loss has improved. A run that is killed goes on at the epoch it was in.
 
 # %%
-from facedepth_kit.training import TrainingSettings
+from facedepth_kit.networks.trainer import TrainingSettings
 
 chunks = max(1, work.profile.training_ground_truths // work.profile.chunk_ground_truths)
 settings = TrainingSettings(
@@ -71,11 +71,11 @@ settings = TrainingSettings(
 settings
 
 # %%
-from facedepth_kit.settings import settings_hash
-from facedepth_kit.training import train
+from facedepth_kit.common.settings import settings_hash
+from facedepth_kit.networks.trainer import train
 
 key = f"{settings_hash(settings)} {store.fingerprint}"
-folder = work.kept_folder("first-steps", key, ["facedepth_kit.training"])
+folder = work.kept_folder("first-steps", key, ["facedepth_kit.networks.trainer"])
 progress = train(store, folder, settings, progress_bar=False)
 print(f"{progress.steps} steps over {progress.images} images")
 
@@ -97,8 +97,8 @@ work.save_table("training", history, caption, digits=5)
 # face that it has not seen.
 
 # %%
-from facedepth_kit.enhancers.networks import build_network
-from facedepth_kit.training import export
+from facedepth_kit.enhancers.learned import build_network
+from facedepth_kit.networks.trainer import export
 
 card = export(store, folder, settings, folder, overwrite=True)
 model = build_network(settings.size)
@@ -139,8 +139,8 @@ print(f"enhanced:  {face_rmse(enhanced, ground_truth).mean():.4f}   (mean face R
 # %%
 import json
 
-from facedepth_kit.paths import weights_dir
-from facedepth_kit.published import rows
+from facedepth_kit.common.paths import weights_dir
+from facedepth_kit.evaluation.published import rows
 
 cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(weights_dir().glob("*.json"))]
 fields = ("parameters", "ground_truths", "images_seen", "steps", "training_seconds", "trained_on")

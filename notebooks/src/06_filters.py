@@ -25,7 +25,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("06_filters", profile, seed, output)
 work
@@ -59,7 +59,7 @@ def in_the_papers_words(settings):
 
 
 # %%
-from facedepth_kit.published import rows
+from facedepth_kit.evaluation.published import rows
 
 table = [
     {
@@ -76,8 +76,8 @@ work.save_table("table_2", table, "The hand-crafted enhancers as they run here (
 # ## One degraded face
 
 # %%
-from facedepth_kit import plots
-from facedepth_kit.pairs import SynthesisSettings, make_pair
+from facedepth_kit.pairs.store import SynthesisSettings, make_pair
+from facedepth_kit.plots import figures as plots
 
 pair = make_pair(work.seed, 7, SynthesisSettings())
 degraded = pair.degraded[0]
@@ -120,7 +120,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.depth import HOLE
 from facedepth_kit.evaluation.error import face_rmse
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 face = pair.ground_truth != HOLE
 

@@ -26,7 +26,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("07_ddrnet", profile, seed, output)
 work
@@ -66,7 +66,7 @@ for layer in model.layers:
 layers.append({"name": "output", "kind": "Add", "size": 256, "channels": 1})
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 skips = {"cat_final": "cnv0", "cat2": "cnv_down0", "cat1": "cnv_down1", "output": "depth"}
 caption = (
@@ -147,7 +147,7 @@ table = [
 # %%
 import csv
 
-from facedepth_kit.paths import figures_dir
+from facedepth_kit.common.paths import figures_dir
 
 recorded = figures_dir("recordings") / "ddrnet_bodies.csv"
 real = list(csv.DictReader(recorded.open(newline=""))) if recorded.is_file() else []
@@ -215,7 +215,7 @@ nothing = {
 }
 
 # %%
-from facedepth_kit.published import rows as published_rows
+from facedepth_kit.evaluation.published import rows as published_rows
 
 measured = face & (degraded != HOLE)
 

@@ -25,7 +25,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("08_synthetic_evaluation", profile, seed, output)
 work
@@ -37,7 +37,7 @@ work
 # here.
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 store = work.pairs("test", work.profile.test_pairs)
 ground_truth, degraded = store.batch(range(3))
@@ -68,7 +68,7 @@ write_errors(work.results / "table_4_errors.csv", errors)
 from dataclasses import asdict
 
 from facedepth_kit.evaluation.error import summary
-from facedepth_kit.published import rows
+from facedepth_kit.evaluation.published import rows
 
 metrics = ("mean", "std", "skewness", "excess_kurtosis")
 measured = {name: {metric: asdict(summary(values))[metric] for metric in metrics} for name, values in errors.items()}
@@ -105,7 +105,7 @@ table = [
 ]
 
 # %%
-from facedepth_kit.profiles import PROFILES
+from facedepth_kit.pipeline.profiles import PROFILES
 
 table.sort(key=lambda row: row["mean"] or row["published_mean"] or 1.0)
 caption = (
@@ -170,7 +170,7 @@ work.show(figure, width=700)
 # exactly, within a tolerance, by its rank only, or not at all, and why.
 
 # %%
-from facedepth_kit.published import order_kept, share_of_best, verdicts
+from facedepth_kit.evaluation.published import order_kept, share_of_best, verdicts
 
 filters = list(rows("II"))
 unlearned = [name for name in ("None", *filters) if name in measured]

@@ -23,7 +23,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("09_synthetic_samples", profile, seed, output)
 work
@@ -56,8 +56,8 @@ learned = ["DDRNet-dn", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", 
 arrangement = [["Ground Truth", "Degraded", *hand_crafted], learned, ours]
 
 # %%
-from facedepth_kit import plots
 from facedepth_kit.evaluation.error import read_errors
+from facedepth_kit.plots import figures as plots
 
 errors = read_errors(work.find("table_4_errors.csv"))
 

@@ -24,7 +24,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("10_degradation_calibration", profile, seed, output)
 work
@@ -37,8 +37,8 @@ work
 # many holes, how large, how much blur, and on which scale of depth.
 
 # %%
-from facedepth_kit.degradation import DegradationSettings
-from facedepth_kit.published import rows
+from facedepth_kit.evaluation.published import rows
+from facedepth_kit.pairs.degradation import DegradationSettings
 
 unlearned = ["None", *rows("II")]
 DegradationSettings()
@@ -58,7 +58,7 @@ errors = evaluate(store, functions, batch_size=work.profile.evaluation_batch, pr
 found = {name: summary(values) for name, values in errors.items()}
 
 # %%
-from facedepth_kit.published import MEAN_TOLERANCE
+from facedepth_kit.evaluation.published import MEAN_TOLERANCE
 
 published = rows("IV")
 off = {name: found[name].mean / float(published[name]["mean"]) - 1 for name in unlearned}
@@ -87,7 +87,7 @@ caption = (
 work.save_table("calibration", table, caption)
 
 # %%
-from facedepth_kit import plots
+from facedepth_kit.plots import figures as plots
 
 bars = [
     {
@@ -120,9 +120,9 @@ changes = {
 import numpy as np
 from IPython.display import Markdown
 
-from facedepth_kit.degradation import degrade
 from facedepth_kit.evaluation.error import face_rmse
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pairs.degradation import degrade
+from facedepth_kit.pipeline.workspace import markdown_table
 
 
 def means(settings, count=12):
@@ -157,7 +157,7 @@ Markdown(markdown_table([{"settings": name, **means(settings)} for name, setting
 # score is easily had on few faces by luck, which is why the report above uses fresh ones.
 
 # %%
-from facedepth_kit.calibration import calibrate
+from facedepth_kit.evaluation.calibration import calibrate
 
 steps = []
 again = calibrate(

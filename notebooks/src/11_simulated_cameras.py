@@ -30,7 +30,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("11_simulated_cameras", profile, seed, output)
 work
@@ -46,9 +46,9 @@ work
 # Here a person sits before each. The same head is rendered from both eyes.
 
 # %%
-from facedepth_kit.cameras.sensors import ActiveStereo, StructuredLight, find_features, look, read, vote
-from facedepth_kit.cameras.stage import draw_person, photograph, seat, wall
-from facedepth_kit.rendering import Camera, Light
+from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight, find_features, look, read, vote
+from facedepth_kit.cameras.simulated.stage import draw_person, photograph, seat, wall
+from facedepth_kit.rendering.zbuffer import Camera, Light
 
 cameras = {
     "Kinect v1": (StructuredLight(), Camera(800.0, 525.0, (128.0, 128.0), 256)),
@@ -65,8 +65,8 @@ cameras["Kinect v1"][0]
 # that most of its features agree on wins. It is rounded to a fraction of a pixel (the Kinect's chip: an eighth).
 
 # %%
-from facedepth_kit import plots
-from facedepth_kit import plots_sensors as figures
+from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots import sensors as figures
 
 rng = work.rng("frames")
 pictures = []
@@ -103,7 +103,7 @@ work.save_figure(grid, "simulated_sensors.png", caption)
 # %%
 import numpy as np
 
-from facedepth_kit.cameras.sensors import measure
+from facedepth_kit.cameras.simulated.sensors import measure
 
 distances = [400.0, 500.0, 650.0, 800.0, 1000.0, 1300.0]
 steps = {name: [sensor.step_mm(mm) for mm in distances] for name, (sensor, _) in cameras.items()}
@@ -146,7 +146,7 @@ for name, (sensor, camera) in cameras.items():
     lines[name] = (across, np.where(frame > 0, frame - camera.distance_mm, np.nan))
 
 # %%
-from facedepth_kit.rendering import render_view
+from facedepth_kit.rendering.zbuffer import render_view
 
 name, (sensor, camera) = "Kinect v1", cameras["Kinect v1"]
 bare = render_view(seat(person).parts, camera, Light(shadows=False)).depth_mm
@@ -214,8 +214,8 @@ work.show(plots.picture_grid([list(frames.values())], [list(frames)], size=2.6))
 # before the face, which hide it and cast shadows. *LightOn* changes the colour picture only.
 
 # %%
-from facedepth_kit.cameras.kinectfacedb import VARIANTS
-from facedepth_kit.cameras.simulated import KinectSettings, kinect_recording
+from facedepth_kit.cameras.recorded.kinectfacedb import VARIANTS
+from facedepth_kit.cameras.simulated.data_sets import KinectSettings, kinect_recording
 
 number = 2
 recordings = [kinect_recording(work.seed, number, "s1", variant, KinectSettings()) for variant in VARIANTS]
@@ -246,7 +246,7 @@ work.save_figure(plots.picture_grid(rows, names, size=1.75), "simulated_variants
 # A printed portrait, flat or bent, is a face for the colour camera. For the depth camera it is a sheet of paper.
 
 # %%
-from facedepth_kit.cameras.simulated import ATTACKS, RealSenseSettings, realsense_recording
+from facedepth_kit.cameras.simulated.data_sets import ATTACKS, RealSenseSettings, realsense_recording
 
 settings = RealSenseSettings(distance_mm=(450.0, 450.0))
 taken = {kind: next(realsense_recording(work.seed, 3, kind, 1, settings)) for kind in ATTACKS}

@@ -29,7 +29,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("12_roughness_and_holes", profile, seed, output)
 work
@@ -54,8 +54,8 @@ for camera, store in stores.items():
 # %%
 from IPython.display import display
 
-from facedepth_kit import plots
-from facedepth_kit import plots_recordings as figures
+from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots import recordings as figures
 
 for camera, store in stores.items():
     image = camera_study.sample(store, "0011")
@@ -74,8 +74,8 @@ for camera, store in stores.items():
 
 # %%
 from facedepth_kit import enhancers
+from facedepth_kit.evaluation.published import KINECTFACEDB, rows
 from facedepth_kit.evaluation.surface import MEASURED, RoughnessSettings, roughness
-from facedepth_kit.published import KINECTFACEDB, rows
 
 readings = {
     "outside 0, holes 1": RoughnessSettings(),
@@ -138,7 +138,7 @@ work.show(plots.strip(maps))
 # notebooks 13 and 14.
 
 # %%
-from facedepth_kit.evaluation.camera_faces import write_measures
+from facedepth_kit.evaluation.camera_measures import write_measures
 
 measures = [row for camera in stores for row in camera_study.camera_measures(work, camera)]
 write_measures(work.results / "camera_measures.csv", measures)
@@ -174,7 +174,7 @@ work.save_table("table_5", lines, caption, digits=2)
 from IPython.display import Markdown
 
 from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 Markdown(markdown_table(wide_table(work.read_table("table_5"), 2)))
 

@@ -26,7 +26,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("13_falsification", profile, seed, output)
 work
@@ -42,11 +42,11 @@ work
 # centimetres.
 
 # %%
-from facedepth_kit import plots
-from facedepth_kit import plots_recordings as figures
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_tables import CONDITIONS
-from facedepth_kit.published import KINECTFACEDB
+from facedepth_kit.evaluation.published import KINECTFACEDB
+from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots import recordings as figures
 
 store = camera_study.camera_faces(work, KINECTFACEDB)
 images = {variant: camera_study.sample(store, "0025", variant) for variant in CONDITIONS.values()}
@@ -63,7 +63,7 @@ work.show(plots.strip({variant: image.picture for variant, image in images.items
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.evaluation.camera_faces import read_measures
+from facedepth_kit.evaluation.camera_measures import read_measures
 from facedepth_kit.evaluation.camera_tables import long_table, table_6, tally
 
 measures = [row for row in read_measures(work.find("camera_measures.csv")) if row.camera == KINECTFACEDB]
@@ -95,7 +95,7 @@ work.save_table("table_6", lines, caption, digits=2)
 from IPython.display import Markdown
 
 from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 Markdown(markdown_table(wide_table(work.read_table("table_6"), 2)))
 

@@ -28,7 +28,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("14_landmarks_and_pad", profile, seed, output)
 work
@@ -40,10 +40,10 @@ work
 # hand: eyes, nose tip, corners of the mouth, chin.
 
 # %%
-from facedepth_kit import plots_recordings as figures
 from facedepth_kit.evaluation import camera_study
-from facedepth_kit.evaluation.camera_faces import read_measures
-from facedepth_kit.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.evaluation.camera_measures import read_measures
+from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.plots import recordings as figures
 
 stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
 store = stores[KINECTFACEDB]
@@ -108,7 +108,7 @@ real = camera_study.real_cameras(stores)
 lines = long_table("VII", measured, enhancers.names(), real=real, counts=counts, notes=camera_study.notes())
 
 # %%
-from facedepth_kit.published import tables
+from facedepth_kit.evaluation.published import tables
 
 subset = tables()["schlett_table_7_landmarks"]["subset"]
 with_points = {row.name for row in measures if row.camera == KINECTFACEDB and row.landmark_holes >= 0}
@@ -123,7 +123,7 @@ work.save_table("table_7", lines, caption, digits=3)
 from IPython.display import Markdown
 
 from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 Markdown(markdown_table(wide_table(work.read_table("table_7"), 3)))
 

@@ -26,7 +26,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("15_camera_samples", profile, seed, output)
 work
@@ -39,9 +39,9 @@ work
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit import plots_recordings as figures
 from facedepth_kit.evaluation import camera_study
-from facedepth_kit.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.plots import recordings as figures
 
 stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
 where = {camera: camera_study.origin(store, camera) for camera, store in stores.items()}
@@ -122,7 +122,7 @@ work.save_figure(sample_figure(image), "figure_16.png", caption, width=1100)
 # the frame with the largest hole, and the one with the most.
 
 # %%
-from facedepth_kit.evaluation.masks import hole_sizes
+from facedepth_kit.evaluation.prepared_faces import hole_sizes
 
 faces = [camera_study.named(stores[REALSENSE], stores[REALSENSE].entries[i]["name"]) for i in bona_fide]
 sizes = [hole_sizes(image.depth, image.mask) for image in faces]

@@ -31,7 +31,7 @@ unit_mm = 1.0  # of your own recordings: millimetres a step
 suffixes = ["_infrared.png", "_color.png"]  # aligned pictures beside them, in which to look for the face
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("16_your_recordings", profile, seed, output)
 work
@@ -45,8 +45,8 @@ work
 # %%
 import numpy as np
 
-from facedepth_kit.faces.parametric import draw_face, face_mesh
-from facedepth_kit.rendering import Camera, render_depth_mm
+from facedepth_kit.faces.people.parametric import draw_face, face_mesh
+from facedepth_kit.rendering.zbuffer import Camera, render_depth_mm
 
 rng = work.rng("frame")
 camera = Camera(distance_mm=700.0, focal_px=520.0, centre_px=(150.0, 120.0), size_px=300)
@@ -55,8 +55,9 @@ on_face = np.isfinite(clean_mm)
 clean_mm[~on_face] = 1300.0
 
 # %%
-from facedepth_kit.degradation import DegradationSettings, detect_outline, outline_holes, punch_holes, random_holes
 from facedepth_kit.depth import HOLE
+from facedepth_kit.pairs.degradation import DegradationSettings, detect_outline
+from facedepth_kit.pairs.degradation import outline_holes, punch_holes, random_holes
 
 settings = DegradationSettings(
     outline_holes=(30, 40), outline_hole_px=(3, 14), random_holes=(25, 35), random_hole_px=(3, 18)
@@ -76,7 +77,7 @@ print(frame.dtype, frame.shape, f"from {frame[frame > 0].min()} to {frame.max()}
 # takes the paper's span behind the nearest point of the face, and turns zero into the kit's hole.
 
 # %%
-from facedepth_kit.face_region import crop_face
+from facedepth_kit.cameras.recorded.face_crop import crop_face
 
 rows, columns = np.nonzero(on_face)
 box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
@@ -91,8 +92,8 @@ print(f"box {box}: {region.side:.0f} px of the frame, {region.depth_range.span_m
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.enhance import recording_enhancer
-from facedepth_kit.face_region import restore_face
+from facedepth_kit.cameras.recorded.face_crop import restore_face
+from facedepth_kit.enhancers.on_files import recording_enhancer
 
 name = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()), "Telea+bilateral")
 enhanced = recording_enhancer(name)(crop)
@@ -110,8 +111,8 @@ def picture(frame_mm):
 
 
 # %%
-from facedepth_kit import plots
 from facedepth_kit.depth import colourize, shaded_relief
+from facedepth_kit.plots import figures as plots
 
 frames = {"frame": picture(frame), f"after {name}": picture(restored), "clean": picture(np.where(on_face, clean_mm, 0))}
 left, up, right, down = region.square
@@ -165,8 +166,8 @@ table = [
 ]
 
 # %%
-from facedepth_kit.cameras.images import depth_files
-from facedepth_kit.paths import data_dir
+from facedepth_kit.cameras.recorded.depth_files import depth_files
+from facedepth_kit.common.paths import data_dir
 
 found = depth_files(data_dir()) if any(data_dir().rglob("*_depth.*")) else []
 own = [path for path in found if path.stem.endswith("_depth")][:20]
@@ -178,7 +179,7 @@ print(f"{len(own)} recordings of your own, aligned pictures: {suffix or 'none'}"
 import tempfile
 from pathlib import Path
 
-from facedepth_kit.enhance import EnhanceSettings, enhance_files
+from facedepth_kit.enhancers.on_files import EnhanceSettings, enhance_files
 
 reports = []
 with tempfile.TemporaryDirectory() as folder:
@@ -212,7 +213,7 @@ work.save_table("recordings", table, caption)
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.cameras.recordings import open_recordings
+from facedepth_kit.cameras.recorded.recordings import open_recordings
 from facedepth_kit.evaluation.own_recordings import evaluate_recordings, summary_rows
 
 names = [name for name in ("None", "Sp-HfU", "Telea+bilateral", "DL-Delta-1", name) if name in enhancers.available()]
@@ -241,7 +242,7 @@ work.save_table("recordings_measures", rows, caption, digits=3)
 from IPython.display import Markdown, display
 
 from facedepth_kit.evaluation.own_recordings import kept_tables
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 shown = ("enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm")
 for title, lines in kept_tables().items():

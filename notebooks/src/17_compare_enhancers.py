@@ -28,7 +28,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("17_compare_enhancers", profile, seed, output)
 work
@@ -41,7 +41,7 @@ work
 # looked for), simulated ones otherwise.
 
 # %%
-from facedepth_kit.cameras.datasets import realsense
+from facedepth_kit.cameras.data_sets import realsense
 from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
 choices = [FaceChoice(3, "smile"), FaceChoice(1), FaceChoice(4, "open mouth", yaw_deg=20.0)]

@@ -29,7 +29,7 @@ seed = 2023
 output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
 
 # %%
-from facedepth_kit.workspace import open_workspace
+from facedepth_kit.pipeline.workspace import open_workspace
 
 work = open_workspace("18_pad_desk", profile, seed, output)
 work
@@ -44,7 +44,7 @@ work
 # *geometric PAD error*: zero for a plausible face.
 
 # %%
-from facedepth_kit.cameras.datasets import realsense
+from facedepth_kit.cameras.data_sets import realsense
 from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
 recordings = realsense(work)
@@ -90,7 +90,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.evaluation.relief import face_relief
-from facedepth_kit.workspace import markdown_table
+from facedepth_kit.pipeline.workspace import markdown_table
 
 
 def judged(one, depth):
@@ -116,9 +116,9 @@ Markdown(markdown_table(rows, digits=3))
 # %%
 import numpy as np
 
-from facedepth_kit import plots
 from facedepth_kit.depth import HOLE, colourize
 from facedepth_kit.panels import landmark_picture
+from facedepth_kit.plots import figures as plots
 
 
 def dotted(one, depth):

@@ -12,7 +12,7 @@ import pytest
 
 from facedepth_kit.depth import DepthImage, from_unit, to_unit
 from facedepth_kit.enhancers import available, get
-from facedepth_kit.pairs import SynthesisSettings, make_pair
+from facedepth_kit.pairs.store import SynthesisSettings, make_pair
 
 BATCH = 16
 
@@ -48,7 +48,7 @@ def test_every_enhancer(images: DepthImage) -> None:
 
 
 def test_ways_to_run_dl_delta(images: DepthImage) -> None:
-    from facedepth_kit.enhancers.networks import build_network, compiled_forward
+    from facedepth_kit.enhancers.learned import build_network, compiled_forward
 
     model = build_network("DL-Delta")
     forward = compiled_forward(model)

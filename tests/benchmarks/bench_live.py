@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facedepth_kit.cameras.folder import FolderWriter, RecordingFolder
-from facedepth_kit.cameras.kinectfacedb import read_depth_text, write_variant
-from facedepth_kit.cameras.recording import Recording
-from facedepth_kit.cameras.simulated import RealSenseSettings, realsense_recording
-from facedepth_kit.enhance import recording_enhancer
+from facedepth_kit.cameras.recorded.face_crop import crop_face
+from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
+from facedepth_kit.cameras.recorded.kinectfacedb import read_depth_text, write_variant
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings, realsense_recording
+from facedepth_kit.enhancers.on_files import recording_enhancer
+from facedepth_kit.evaluation.live import LiveSettings, watch
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.evaluation.relief import face_relief
-from facedepth_kit.face_region import crop_face
 from facedepth_kit.faces.tracking import FaceTracker
-from facedepth_kit.live import LiveSettings, watch
-from facedepth_kit.live_view import draw
+from facedepth_kit.panels.live_view import draw
 
 FRAMES = 90
 ENHANCERS = ("DL-Kit-1", "DL-Delta-1", "Telea+bilateral", "None")

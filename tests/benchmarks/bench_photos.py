@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from facedepth_kit.depth import own_range
-from facedepth_kit.faces.mediapipe_mesh import FaceMesh
-from facedepth_kit.faces.parametric import draw_face
-from facedepth_kit.faces.photos import MeshSource, find_faces, read_photo, reconstruct
-from facedepth_kit.faces.portraits import portrait
-from facedepth_kit.faces.prnet import PRNet
-from facedepth_kit.faces.unwrapping import StandIn
-from facedepth_kit.pairs import SynthesisSettings, degrade_pair, render_mesh
+from facedepth_kit.faces.people.parametric import draw_face
+from facedepth_kit.faces.photos.mediapipe_mesh import FaceMesh
+from facedepth_kit.faces.photos.portraits import portrait
+from facedepth_kit.faces.photos.prnet import PRNet
+from facedepth_kit.faces.photos.reconstruction import MeshSource, find_faces, read_photo, reconstruct
+from facedepth_kit.faces.photos.unwrapping import StandIn
+from facedepth_kit.pairs.store import SynthesisSettings, degrade_pair, render_mesh
 from tests.faces.prnet_files import write_root
 
 SIZES = {"0.1 megapixels": 320, "1 megapixel": 1000, "12 megapixels": 3464}

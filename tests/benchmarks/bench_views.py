@@ -8,10 +8,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from facedepth_kit.faces.appearance import coloured_person, draw_appearance, paint_head
-from facedepth_kit.faces.landmarks import landmarks_68_mm
-from facedepth_kit.faces.parametric import FaceSettings, draw_face
-from facedepth_kit.rendering import Camera, Light, Mesh, render_depth_mm, render_view
+from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance, paint_head
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
+from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
+from facedepth_kit.rendering.zbuffer import Camera, Light, Mesh, render_depth_mm, render_view
 from tests.benchmarks.bench_pairs import milliseconds
 
 COUNT = 20

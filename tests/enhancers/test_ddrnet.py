@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange
 from facedepth_kit.enhancers import available, ddrnet, get, stand_in
-from facedepth_kit.errors import KitError
 
 Array = npt.NDArray[np.float32]
 

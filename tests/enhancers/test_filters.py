@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
 from facedepth_kit.enhancers.filters import (
     TABLE_II,
@@ -19,7 +20,6 @@ from facedepth_kit.enhancers.filters import (
     filtered,
     realsense_sdk,
 )
-from facedepth_kit.errors import KitError
 
 H = int(HOLE)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, holes
 from facedepth_kit.enhancers.inpainting import ROWS, Bilateral, Inpainting, inpainted
-from facedepth_kit.errors import KitError
 
 PLAIN = ("Telea", "Navier-Stokes")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from facedepth_kit.cameras.recording import Recording
-from facedepth_kit.cameras.simulated import KinectSettings, kinect_recording
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.simulated.data_sets import KinectSettings, kinect_recording
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from facedepth_kit import cli
+from facedepth_kit.cli import main as cli
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.enhancers.ddrnet import find_checkpoint, load_denoiser
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.bodies import BodyPair, bilateral, compare, distances, read_body_pairs
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real_depth" / "kinect_v2_bodies" / "group1"

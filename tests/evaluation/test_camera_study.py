@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facedepth_kit import workspace
-from facedepth_kit.cameras.kinectfacedb import write_variant
-from facedepth_kit.cameras.recording import Recording
-from facedepth_kit.errors import KitError
+from facedepth_kit.cameras.recorded.kinectfacedb import write_variant
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation import camera_study
-from facedepth_kit.evaluation.camera_faces import FaceStore, Measures
-from facedepth_kit.published import KINECTFACEDB, REALSENSE
-from facedepth_kit.workspace import Workspace, open_workspace
+from facedepth_kit.evaluation.camera_measures import FaceStore, Measures
+from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.pipeline import workspace
+from facedepth_kit.pipeline.workspace import Workspace, open_workspace
 
 VARIANTS = ("Neutral", "OpenMouth", "LeftProfile", "OcclusionMouth")
 

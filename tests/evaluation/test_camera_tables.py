@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facedepth_kit.evaluation.camera_faces import Measures
+from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.camera_tables import (
     curve_rows,
     decision_rows,

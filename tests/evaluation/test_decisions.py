@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from facedepth_kit.errors import KitError
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.decisions import (
     apcer,
     bpcer,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import evaluate, face_rmse, read_errors, summary, write_errors
 
 

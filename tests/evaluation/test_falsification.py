@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.falsification import falsification
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.landmarks import landmark_depths, landmark_holes
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facedepth_kit.cameras.folder import FolderWriter, RecordingFolder
-from facedepth_kit.cameras.recording import Recording
-from facedepth_kit.cli import main
-from facedepth_kit.errors import KitError
-from facedepth_kit.evaluation.camera_faces import Measures
+from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cli.main import main
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.own_recordings import enhanced_crops, evaluate_recordings, kept_tables, summary_rows
 from facedepth_kit.evaluation.punched import PunchedRow
 
@@ -65,7 +65,7 @@ def test_a_stack_of_crops_is_enhanced_as_single_ones() -> None:
     rng = np.random.default_rng(1)
     crops = rng.integers(20000, 30000, (2, 256, 256), dtype=np.uint16)
     crops[:, 100:120, 90:130] = 65535
-    from facedepth_kit.enhance import recording_enhancer
+    from facedepth_kit.enhancers.on_files import recording_enhancer
 
     for name in ("Telea", "De-M2"):
         single = recording_enhancer(name)

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.pad import CHIN, NOSE_TIP, geometric_pad
 
 Values = npt.NDArray[np.uint16]

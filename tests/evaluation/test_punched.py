@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.punched import (
     FaceFrame,
     PunchSettings,

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, DepthRange, from_millimetres
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.relief import NOSE, Relief, ReliefSettings, face_relief, sheet_residuals
 
 RANGE = DepthRange(500.0, 250.0)
@@ -100,8 +100,8 @@ def test_outliers_do_not_pull_the_sheet() -> None:
 
 
 def test_real_faces_stand_out(real_depth: Path) -> None:
-    from facedepth_kit.cameras.folder import RecordingFolder
-    from facedepth_kit.evaluation.masks import prepare_faces
+    from facedepth_kit.cameras.recorded.folder import RecordingFolder
+    from facedepth_kit.evaluation.prepared_faces import prepare_faces
 
     frames = list(RecordingFolder(real_depth / "truedepth_mannequin"))
     found = [

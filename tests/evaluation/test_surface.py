@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.surface import MEASURED, RoughnessSettings, hole_share, response, roughness
 
 FULL = 65535.0
@@ -149,7 +149,7 @@ def test_real_kinect_frames_show_the_papers_pattern(real_depth: Path) -> None:
     """Holes, noise and the border's floor, in that order, as Table V has them for Kinect v1."""
     import cv2
 
-    from facedepth_kit.cameras.images import aligned_picture, read_frame, read_picture
+    from facedepth_kit.cameras.recorded.depth_files import aligned_picture, read_frame, read_picture
     from facedepth_kit.depth import DepthRange, from_millimetres
     from facedepth_kit.enhancers.filters import TABLE_II, filtered
     from facedepth_kit.faces.detection import detect_face

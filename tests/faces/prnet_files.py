@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from facedepth_kit.faces.position_map import LANDMARKS, SIDE, VERTICES
-from facedepth_kit.faces.prnet import CHECKPOINT, UV_FOLDER, build_network, variables
+from facedepth_kit.faces.photos.position_map import LANDMARKS, SIDE, VERTICES
+from facedepth_kit.faces.photos.prnet import CHECKPOINT, UV_FOLDER, build_network, variables
 
 Values = dict[str, npt.NDArray[np.float32]]
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.faces.detection import Face
-from facedepth_kit.faces.photos import PhotoFace, mesh_in_millimetres
-from facedepth_kit.faces.position_map import Crop, box_square, square_crop, triangles_of
-from facedepth_kit.rendering import Mesh
+from facedepth_kit.faces.photos.position_map import Crop, box_square, square_crop, triangles_of
+from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
+from facedepth_kit.rendering.zbuffer import Mesh
 
 SIDE = 24
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from facedepth_kit.errors import KitError
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.detection import detect_face, face_box, landmark_model, to_grey
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facedepth_kit.errors import KitError
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.tracking import FaceTracker, TrackerSettings
 from tests.faces.test_detection import drawn_face

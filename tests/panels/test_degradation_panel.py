@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from facedepth_kit.cli import main
-from facedepth_kit.degradation import DegradationSettings, degrade
+from facedepth_kit.cli.main import main
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import load_yaml
 from facedepth_kit.depth import HOLE, DepthImage, Picture
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import face_rmse
-from facedepth_kit.pairs import PairStore, SynthesisSettings
+from facedepth_kit.pairs.degradation import DegradationSettings, degrade
+from facedepth_kit.pairs.store import PairStore, SynthesisSettings
 from facedepth_kit.panels import DegradationPanel, FaceChoice, degradation_panel
 from facedepth_kit.panels.degradation import STAGES, degraded_steadily
-from facedepth_kit.settings import load_yaml
 
 
 def shown(panel: DegradationPanel) -> dict[str, bytes]:

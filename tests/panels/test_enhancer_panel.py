@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from facedepth_kit import enhancers
-from facedepth_kit.cameras.images import write_frame
+from facedepth_kit.cameras.recorded.depth_files import write_frame
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange, from_millimetres, to_millimetres
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.panels import EnhancerPanel, FaceChoice, Specimen, enhancer_panel, from_file, synthetic
 

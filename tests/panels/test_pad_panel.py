@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange
-from facedepth_kit.errors import KitError
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.panels import PadPanel, Specimen, pad_panel
 from facedepth_kit.panels.pad import COLOURS, _numbers

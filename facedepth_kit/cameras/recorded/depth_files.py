@@ -1,0 +1,231 @@
+"""Depth recordings as files, read at the door: 16-bit PNG, TIFF or NPY, one frame each, in the camera's own units.
+
+What is no depth image is refused with one line that says what was found: pictures of 8 bits or in colour, floats,
+several frames, empty or damaged files. Nothing is guessed and nothing is rescaled.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import write_atomically
+
+Frame = npt.NDArray[np.uint16]
+
+SUFFIXES = (".png", ".tif", ".tiff", ".npy")
+EXPECTED = "one 16-bit depth image (uint16, height x width)"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+
+
+def read_frame(path: str | Path) -> Frame:
+    """Read a depth frame (height, width) uint16 with its values as they are.
+
+    Raises :class:`KitError`, naming the file, when it is missing, empty, damaged or anything but one 16-bit channel.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise KitError(f"{path}: found a file ending in {path.suffix or 'nothing'}, expected {', '.join(SUFFIXES)}")
+    data = _read_bytes(path)
+    array = {".png": _decode_png, ".npy": _decode_npy}.get(path.suffix.lower(), _decode_tiff)(path, data)
+    return _check_frame(path, array)
+
+
+def read_picture(path: str | Path) -> npt.NDArray[np.generic]:
+    """Read an aligned colour or infrared picture: uint8 or uint16, (height, width) or RGB (height, width, 3).
+
+    Raises :class:`KitError` when it is missing, empty or damaged.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    if path.suffix.lower() == ".npy":
+        return _decode_npy(path, data)
+    if data.startswith(PNG_SIGNATURE):
+        _check_png(path, data)
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise KitError(f"{path}: found a damaged file, expected a colour or infrared picture")
+    if picture.ndim == 2:
+        return np.asarray(picture)
+    return np.ascontiguousarray(picture[..., 2::-1])
+
+
+def write_frame(path: str | Path, frame: Frame, *, overwrite: bool = False) -> None:
+    """Write a depth frame (height, width) uint16 in the format of the path's ending, all at once or not at all.
+
+    Raises :class:`KitError` for another array, another ending or a file that is already there, and ``OSError`` when
+    the disk refuses.
+    """
+    path = Path(path)
+    _check_frame(path, frame)
+    kind = path.suffix.lower()
+    buffer = io.BytesIO()
+    if kind == ".npy":
+        np.save(buffer, frame, allow_pickle=False)
+    elif kind == ".png":
+        buffer.write(cv2.imencode(".png", frame)[1].tobytes())
+    elif kind in (".tif", ".tiff"):
+        import tifffile
+
+        tifffile.imwrite(buffer, frame, photometric="minisblack")
+    else:
+        raise KitError(f"{path}: found an ending {path.suffix!r}, expected {', '.join(SUFFIXES)}")
+    with write_atomically(path, overwrite) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def depth_files(folder: str | Path, *, without: Path | None = None) -> list[Path]:
+    """The depth recordings in a folder and its subfolders, sorted.
+
+    Files named ``*_depth.<png, tif, tiff, npy>`` where there are any; otherwise every such file that is not plainly
+    something else (its header says 8 bits or colour). Hidden files and what lies in ``without`` do not count. Raises
+    :class:`KitError` when there are none.
+    """
+    folder = Path(folder)
+    files = sorted(_files(folder, without.resolve() if without else None))
+    named = [path for path in files if path.stem.endswith("_depth")]
+    chosen = named or [path for path in files if _may_be_depth(path)]
+    if not chosen:
+        raise KitError(f"{folder}: found no depth images, expected *_depth.png or other 16-bit {', '.join(SUFFIXES)}")
+    return chosen
+
+
+def aligned_picture(path: str | Path, suffix: str) -> Path:
+    """The picture beside a depth file: ``x_depth.png`` and ``_infrared.png`` give ``x_infrared.png``."""
+    path = Path(path)
+    return path.with_name(path.stem.removesuffix("_depth") + suffix)
+
+
+def _files(folder: Path, without: Path | None) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        if without is None or without not in path.resolve().parents:
+            yield path
+
+
+def _may_be_depth(path: Path) -> bool:
+    """False for readable headers of anything but one 16-bit channel; damaged files count, to be reported as such."""
+    try:
+        with path.open("rb") as file:
+            if path.suffix.lower() == ".png":
+                header = file.read(33)
+                return header[:8] != PNG_SIGNATURE or len(header) < 33 or header[24:26] == b"\x10\x00"
+            if path.suffix.lower() == ".npy":
+                lib = np.lib.format
+                version = lib.read_magic(file)
+                read: Any = lib.read_array_header_1_0 if version == (1, 0) else lib.read_array_header_2_0
+                shape, _, dtype = read(file)
+                return dtype.kind == "u" and dtype.itemsize == 2 and len(shape) == 2
+            import tifffile
+
+            page: Any = tifffile.TiffFile(file).pages[0]
+            return page.dtype == np.uint16 and len(page.shape) == 2
+    except Exception:  # whatever is wrong with it, reading it properly will say so
+        return True
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise KitError(f"{path}: found no such file, expected {EXPECTED}") from error
+    except OSError as error:
+        raise KitError(f"{path}: found a file that cannot be read ({error.strerror})") from error
+    if not data:
+        raise KitError(f"{path}: found an empty file, expected {EXPECTED}")
+    return data
+
+
+def _check_frame(path: Path, array: npt.NDArray[np.generic]) -> Frame:
+    kind = array.dtype
+    if kind.kind != "u" or kind.itemsize != 2:
+        nan = kind.kind == "f" and bool(np.isnan(array).any())
+        found = (
+            "8-bit picture"
+            if kind.kind == "u" and kind.itemsize == 1
+            else f"dtype {kind}" + (" with NaN" if nan else "")
+        )
+        raise KitError(f"{path}: found {found}, expected uint16 in the camera's units with 0 as hole")
+    if array.ndim != 2 or array.size == 0:
+        raise KitError(f"{path}: found shape {array.shape}, expected {EXPECTED}")
+    return np.ascontiguousarray(array.astype(np.uint16, copy=False))
+
+
+def _check_png(path: Path, data: bytes) -> None:
+    """Walk the chunks: OpenCV gives the readable part of a damaged PNG as if it were the whole."""
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(data[position + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+            raise KitError(f"{path}: found a damaged PNG (checksum), expected {EXPECTED}")
+        if data[position + 4 : position + 8] == b"IEND":
+            return
+        position = end
+    raise KitError(f"{path}: found a truncated PNG of {len(data)} bytes, expected {EXPECTED}")
+
+
+def _decode_png(path: Path, data: bytes) -> npt.NDArray[np.generic]:
+    if not data.startswith(PNG_SIGNATURE) or len(data) < 33:
+        raise KitError(f"{path}: found no PNG inside, expected {EXPECTED}")
+    _check_png(path, data)
+    bits, colour = data[24], data[25]
+    if colour != 0:
+        kind = "grey picture with transparency" if colour == 4 else "colour picture"
+        raise KitError(f"{path}: found a {bits}-bit {kind}, expected {EXPECTED}")
+    if bits != 16:
+        raise KitError(f"{path}: found a {bits}-bit picture, expected {EXPECTED}; 8 bits cannot hold depth")
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise KitError(f"{path}: found a damaged PNG, expected {EXPECTED}")
+    return np.asarray(array)
+
+
+def _decode_npy(path: Path, data: bytes) -> npt.NDArray[np.generic]:
+    if not data.startswith(b"\x93NUMPY"):
+        raise KitError(f"{path}: found no NPY array inside, expected {EXPECTED}")
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError, SyntaxError, TypeError) as error:
+        raise KitError(f"{path}: found a damaged or truncated NPY, expected {EXPECTED}") from error
+    return np.asarray(array)
+
+
+def _decode_tiff(path: Path, data: bytes) -> npt.NDArray[np.generic]:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            if len(tiff.pages) != 1:
+                raise KitError(f"{path}: found a TIFF of {len(tiff.pages)} frames, expected {EXPECTED}")
+            page: Any = tiff.pages[0]
+            if page.dtype != np.uint16 or len(page.shape) != 2:
+                raise KitError(f"{path}: found {page.dtype} pixels of shape {page.shape}, expected {EXPECTED}")
+            ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+            if max(ends, default=0) > len(data):
+                raise KitError(f"{path}: found a truncated TIFF of {len(data)} bytes, expected {EXPECTED}")
+            if int(page.compression) == 1:
+                return np.asarray(page.asarray())
+    except KitError:
+        raise
+    except Exception as error:  # tifffile raises many kinds on damaged files
+        raise KitError(f"{path}: found a damaged TIFF, expected {EXPECTED}") from error
+    # Compressed strips: OpenCV knows LZW and deflate without a further package.
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None:
+        raise KitError(f"{path}: found a TIFF that cannot be decoded, expected {EXPECTED}, plain or LZW or deflate")
+    return np.asarray(array)

@@ -1,0 +1,48 @@
+"""Recordings whatever they lie in: files of the RealSense SDK, KinectFaceDB, or a folder of depth images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from facedepth_kit.cameras.recorded.folder import RecordingFolder
+from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, is_kinectfacedb
+from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.common.errors import KitError
+
+
+class Recordings(Protocol):
+    """A data set: frames one by one, read when they are asked for.
+
+    Iterating passes over what cannot be read; ``damaged`` then has a line for each such file. ``simulated`` says that
+    no camera has seen them.
+    """
+
+    @property
+    def simulated(self) -> bool: ...
+
+    @property
+    def damaged(self) -> list[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Recording]: ...
+
+
+def open_recordings(path: str | Path, *, unit_mm: float | None = None) -> Recordings:
+    """The data set at ``path``, by what is found there; nothing but names and ``recording.json`` is read.
+
+    ``unit_mm`` overrides the depth unit of a folder of depth images. Raises :class:`KitError` when there is nothing, or
+    nothing that is a recording.
+    """
+    path = Path(path)
+    if path.suffix.lower() in BAG_SUFFIXES and not path.is_dir():
+        return BagFile(path)
+    if not path.is_dir():
+        found = "a file" if path.exists() else "no such file or folder"
+        raise KitError(f"{path}: found {found}, expected a folder of recordings or a RealSense .bag or .db3")
+    if is_kinectfacedb(path):
+        return KinectFaceDB(path)
+    return RecordingFolder(path, unit_mm=unit_mm)

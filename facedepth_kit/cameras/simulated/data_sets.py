@@ -1,0 +1,482 @@
+"""Simulated data sets in the files of real ones: KinectFaceDB by a Kinect v1, and recordings of a RealSense D435.
+
+Nobody was recorded: faces come from the parametric model, depth from the sensors of :mod:`.sensors`. Each folder says
+so in ``simulated.json``, and what reads it passes it on. Both are written by several processes, person by person (or
+recording by recording), each under a hidden name that is changed once it is whole: a killed run goes on where it was,
+and the same seed gives the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
+from facedepth_kit.cameras.recorded.kinectfacedb import (
+    FOLDER,
+    INTRINSICS,
+    MARK_NAMES,
+    SESSIONS,
+    SIDE,
+    SIMULATED,
+    VARIANTS,
+    KinectFaceDB,
+    mark_simulated,
+    write_variant,
+)
+from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.simulated.occluders import hand_over_mouth, sheet_of_paper, sunglasses
+from facedepth_kit.cameras.simulated.prints import Portrait, Sheet, portrait, print_points_mm, printed_sheet
+from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight
+from facedepth_kit.cameras.simulated.stage import (
+    Person,
+    Scene,
+    draw_person,
+    intrinsics,
+    room,
+    seat,
+    shoot,
+    spread,
+    wall,
+    wander,
+)
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import to_dict
+from facedepth_kit.faces.people.landmarks import marks_from_landmarks
+from facedepth_kit.rendering.zbuffer import Camera, Light
+
+Attack = Literal["bona_fide", "flat_print", "bent_print"]
+
+PARTIAL = ".partial-"
+PICTURES = len(SESSIONS) * len(VARIANTS)  # of a person
+FRAMES_A_PROCESS = 12
+ATTACKS: tuple[Attack, ...] = ("bona_fide", "flat_print", "bent_print")
+ABOUT = "Simulated: rendered faces that belong to nobody, measured by a simulated sensor. Not the real data set."
+
+
+@dataclass(frozen=True)
+class KinectSettings:
+    """How the simulated KinectFaceDB is taken.
+
+    ``distance_mm`` to the nose (0.7 to 0.9 m) and ``wall_mm`` (a white board at 1.25 m) are the data set's. The rest is
+    our choice: spreads of position and pose between sessions and between the pictures of a session, profiles that are
+    turned by ``profile_deg``, how many people wear spectacles, and how many sunglasses return nothing to the sensor.
+    """
+
+    sensor: StructuredLight = field(default_factory=StructuredLight)
+    distance_mm: tuple[float, float] = (710.0, 890.0)
+    wall_mm: float = 1250.0
+    session_shift_mm: float = 8.0
+    picture_shift_mm: float = 2.0
+    session_turn_deg: float = 3.0
+    picture_turn_deg: float = 1.2
+    profile_deg: tuple[float, float] = (78.0, 92.0)
+    spectacles_share: float = 0.2
+    dark_glasses_share: float = 0.3
+
+
+@dataclass(frozen=True)
+class RealSenseSettings:
+    """How the simulated RealSense recordings are taken (our choice; the paper's set is not published).
+
+    A D435 at 1280x720, its colour camera of ``focal_px``. ``distance_mm`` to the nose or the sheet. In each recording
+    of ``frames_per_recording`` frames, at ``frames_per_second``, a person or a sheet moves by up to ``turn_deg`` and
+    ``shift_mm``. Of four recordings two are bona fide, one is a flat print and one a print bent to ``bend_mm``.
+    """
+
+    sensor: ActiveStereo = field(default_factory=ActiveStereo)
+    width_px: int = 1280
+    height_px: int = 720
+    focal_px: float = 920.0
+    distance_mm: tuple[float, float] = (350.0, 700.0)
+    frames_per_recording: int = 5
+    frames_per_second: float = 6.0
+    turn_deg: tuple[float, float, float] = (5.0, 4.0, 2.0)
+    shift_mm: tuple[float, float, float] = (8.0, 5.0, 10.0)
+    spectacles_share: float = 0.5
+    print_mm: tuple[float, float] = (150.0, 210.0)
+    bend_mm: tuple[float, float] = (90.0, 160.0)
+
+
+def write_kinectfacedb(
+    folder: str | Path,
+    people: int,
+    *,
+    seed: int,
+    settings: KinectSettings | None = None,
+    meshes: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> KinectFaceDB:
+    """Write (or go on writing) a simulated KinectFaceDB of so many people, two sessions, nine variants, and open it.
+
+    Below ``folder`` lie the real one's folder and files; ``meshes`` adds its 3DObj (4 MB a picture). Call it again
+    after a kill with the same arguments; more people extend it. ``workers`` is the number of processes (default: one a
+    core). Raises :class:`KitError` for a count that KinectFaceDB's names cannot hold, and if ``folder`` holds
+    something else.
+    """
+    if not 1 <= people <= 9999:
+        raise KitError(f"people: found {people}, expected 1 to 9999")
+    settings = settings or KinectSettings()
+    folder = Path(folder)
+    _prepare(folder, {"data_set": "KinectFaceDB", "seed": seed, "meshes": meshes, "settings": to_dict(settings)})
+    base = folder / FOLDER
+    names = [f"{number:04d}" for number in range(1, people + 1)]
+    jobs = [
+        (base, number, seed, settings, meshes) for number, name in enumerate(names, 1) if not (base / name).exists()
+    ]
+    _run(_write_person, jobs, workers or _workers(len(jobs) * PICTURES), progress, "people")
+    return KinectFaceDB(folder, people=names)
+
+
+def write_realsense(
+    folder: str | Path,
+    frames: int,
+    *,
+    seed: int,
+    settings: RealSenseSettings | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> RecordingFolder:
+    """Write (or go on writing) simulated D435 recordings of ``frames`` frames in all, and open them.
+
+    Each recording lies in a folder of its own, ``0001_bona_fide`` and so on; ``variant`` is bona_fide, flat_print or
+    bent_print. Fewer than 15 frames are shared out over three short recordings, one of each kind. Arguments and
+    errors otherwise as in :func:`write_kinectfacedb`, but the number of frames cannot grow.
+    """
+    if frames < 3:
+        raise KitError(f"frames: found {frames}, expected at least 3, one of each kind")
+    settings = settings or RealSenseSettings()
+    folder = Path(folder)
+    about = {"data_set": "RealSense", "seed": seed, "frames": frames, "settings": to_dict(settings)}
+    _prepare(folder, about)
+    jobs = [
+        (folder, number, kind, count, seed, settings)
+        for number, kind, count in _recordings(frames, settings.frames_per_recording)
+        if not (folder / _recording_name(number, kind)).exists()
+    ]
+    _run(_write_recording, jobs, workers or _workers(sum(job[3] for job in jobs)), progress, "recordings")
+    return RecordingFolder(folder)
+
+
+def kinect_recording(seed: int, number: int, session: str, variant: str, settings: KinectSettings) -> Recording:
+    """One picture of the simulated KinectFaceDB, by person number, session and variant, without writing it."""
+    person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
+    return _kinect_recording(person, session, variant, settings)
+
+
+def realsense_recording(
+    seed: int, number: int, kind: Attack, count: int, settings: RealSenseSettings
+) -> Iterator[Recording]:
+    """The frames of one simulated RealSense recording, without writing them."""
+    person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
+    rng = person.rng(0)
+    near, far = settings.distance_mm
+    distance_mm = float(rng.uniform(near, far))
+    camera = Camera(
+        distance_mm,
+        settings.focal_px,
+        (settings.width_px / 2, settings.height_px / 2),
+        settings.width_px,
+        settings.height_px,
+    )
+    behind = room(camera, rng)
+    light = _light(rng, strength=float(rng.uniform(0.5, 1.0)))
+    place = rng.normal(0, 1, 2) * (0.08, 0.02) * distance_mm
+    place[1] -= 0.02 * distance_mm
+    posture = rng.normal(0, 1, 3) * (3.0, 3.0, 1.5)
+    start = rng.integers(2**32)
+    moves = wander(np.arange(count) / settings.frames_per_second, rng)
+    mood = np.abs(wander(np.arange(count) / settings.frames_per_second, rng)[:, :2])
+    paper = None if kind == "bona_fide" else _paper(person, kind, settings, rng)
+    for index in range(count):
+        turn = posture + moves[index, :3] * settings.turn_deg
+        shift = moves[index, 3:] * settings.shift_mm
+        angles = (float(turn[0]), float(turn[1]), float(turn[2]))
+        if paper is None:
+            scene = seat(
+                person,
+                expression=_smile(0.35 * mood[index, 0]) | {"jawOpen": 0.08 * mood[index, 1]},
+                turn_deg=angles,
+                wearing=np.random.default_rng(start) if person.spectacles else None,
+            )
+        else:
+            scene = _held(*paper, angles)
+        scene = scene.moved([place[0] + shift[0], place[1] + shift[1], shift[2]]).with_parts(*behind)
+        shot = shoot(scene, camera, settings.sensor, light, person.rng(1, index))
+        yield Recording(
+            f"{index:03d}",
+            shot.depth,
+            unit_mm=settings.sensor.unit_mm,
+            picture=shot.picture,
+            intrinsics=intrinsics(camera),
+            person=person.name,
+            session="s1",
+            variant=kind,
+            marks=shot.marks,
+            mark_names=() if shot.marks is None else MARK_NAMES,
+            simulated=True,
+        )
+
+
+# --- KinectFaceDB ---------------------------------------------------------------------------------------------------
+
+EXPRESSIONS = {"Smile": (0.55, 0.95), "OpenMouth": (0.45, 0.95)}
+
+
+def kinect_camera(distance_mm: float) -> Camera:
+    """KinectFaceDB's part of the colour frame; the nose is at ``distance_mm``."""
+    return Camera(distance_mm, INTRINSICS.fx, (INTRINSICS.cx + 0.5, INTRINSICS.cy + 0.5), SIDE)
+
+
+def _kinect_recording(person: Person, session: str, variant: str, settings: KinectSettings) -> Recording:
+    kept = person.rng(1 + SESSIONS.index(session))
+    rng = person.rng(1 + SESSIONS.index(session), 1 + VARIANTS.index(variant))
+    camera = kinect_camera(float(kept.uniform(*settings.distance_mm)))
+    turn = kept.normal(0, settings.session_turn_deg, 3) + rng.normal(0, settings.picture_turn_deg, 3)
+    turn *= (1.0, 0.8, 0.5)
+    # The face's middle is the crop's middle, which lies above the optical axis.
+    middle = (INTRINSICS.cy + 0.5 - SIDE / 2) * camera.distance_mm / camera.focal_px
+    place = kept.normal(0, settings.session_shift_mm, 3) * (1, 1, 0) + rng.normal(0, settings.picture_shift_mm, 3)
+    light = _light(kept, strength=0.45)
+    side: Literal["left", "right"] = "left" if kept.random() < 0.5 else "right"
+    start = kept.integers(2**32)
+    scene = seat(
+        person,
+        expression=_expression(variant, rng),
+        turn_deg=_turn(turn, variant, settings, rng),
+        wearing=np.random.default_rng(start) if person.spectacles and variant != "OcclusionEyes" else None,
+    )
+    landmarks = scene.landmarks_mm
+    assert landmarks is not None
+    if variant == "OcclusionEyes":
+        turn_of = spread(person.seed[0] + 1, 2 * person.seed[1] + SESSIONS.index(session))
+        scene = scene.with_parts(*sunglasses(landmarks, scene.solid, rng, dark=turn_of < settings.dark_glasses_share))
+    elif variant == "OcclusionMouth":
+        scene = scene.with_parts(hand_over_mouth(landmarks, scene.solid, person.appearance.skin, rng, side=side))
+    elif variant == "OcclusionPaper":
+        scene = scene.with_parts(sheet_of_paper(landmarks, scene.solid, rng, side=side))
+    elif variant == "LightOn":
+        light = _light(rng, strength=1.1, lamp=True)
+    board = float(kept.uniform(0.6, 0.8))
+    scene = scene.moved([place[0], place[1] + middle, place[2]]).with_parts(
+        wall(settings.wall_mm, camera, (board, board, 0.97 * board))
+    )
+    shot = shoot(scene, camera, settings.sensor, light, rng)
+    return Recording(
+        f"{person.name}_{session}_{variant}",
+        shot.depth,
+        picture=shot.picture,
+        intrinsics=INTRINSICS,
+        person=person.name,
+        session=session,
+        variant=variant,
+        marks=shot.marks,
+        mark_names=MARK_NAMES,
+        simulated=True,
+    )
+
+
+def _expression(variant: str, rng: np.random.Generator) -> dict[str, float]:
+    if variant == "Smile":
+        return _smile(float(rng.uniform(*EXPRESSIONS[variant])))
+    if variant == "OpenMouth":
+        return {"jawOpen": float(rng.uniform(*EXPRESSIONS[variant]))}
+    return {}
+
+
+def _smile(strength: float) -> dict[str, float]:
+    units = {"mouthSmile": 1.0, "cheekSquint": 0.5, "mouthUpperUp": 0.25}
+    return {f"{unit}{side}": share * strength for unit, share in units.items() for side in ("Left", "Right")}
+
+
+def _turn(
+    turn: npt.NDArray[np.float64], variant: str, settings: KinectSettings, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Yaw, pitch, roll. The left profile shows the left cheek: the person looks to the image's left."""
+    yaw = float(turn[0])
+    if variant in ("LeftProfile", "RightProfile"):
+        yaw = float(rng.uniform(*settings.profile_deg)) * (-1 if variant == "LeftProfile" else 1)
+    return yaw, float(turn[1]), float(turn[2])
+
+
+def _light(rng: np.random.Generator, *, strength: float, lamp: bool = False) -> Light:
+    """Room light from above, or (``lamp``) a warm lamp from one side with the room's light lower."""
+    if lamp:
+        side = float(rng.choice([-1, 1]))
+        direction = (side * float(rng.uniform(0.5, 1.1)), float(rng.uniform(0.1, 0.5)), 1.0)
+        return Light(direction, intensity=strength, colour=(1.0, 0.93, 0.82), ambient=0.35)
+    direction = (float(rng.normal(0, 0.3)), float(rng.uniform(0.4, 0.9)), 1.0)
+    return Light(direction, intensity=strength, ambient=float(rng.uniform(0.5, 0.65)))
+
+
+def _write_person(base: Path, number: int, seed: int, settings: KinectSettings, meshes: bool) -> None:
+    person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
+
+    def write(folder: Path) -> None:
+        for session in SESSIONS:
+            for variant in VARIANTS:
+                write_variant(folder, _kinect_recording(person, session, variant, settings), mesh=meshes)
+
+    _write_whole(base / person.name, write, inside=person.name)
+
+
+# --- RealSense ------------------------------------------------------------------------------------------------------
+
+
+def _recordings(frames: int, length: int) -> list[tuple[int, Attack, int]]:
+    """Number, kind and length of the recordings that ``frames`` frames make."""
+    cycle: tuple[Attack, ...] = ("bona_fide", "flat_print", "bona_fide", "bent_print")
+    count = max(round(frames / length), 3)
+    kinds = ATTACKS if count == 3 else tuple(cycle[i % 4] for i in range(count))
+    return [(i + 1, kind, (frames * (i + 1)) // count - (frames * i) // count) for i, kind in enumerate(kinds)]
+
+
+def _recording_name(number: int, kind: Attack) -> str:
+    return f"{number:04d}_{kind}"
+
+
+def _paper(
+    person: Person, kind: Attack, settings: RealSenseSettings, rng: np.random.Generator
+) -> tuple[Portrait, Sheet]:
+    """What is printed, and on what."""
+    width_mm, radius_mm = float(rng.uniform(*settings.print_mm)), float(rng.uniform(*settings.bend_mm))
+    picture = portrait(person.face, person.appearance, _light(rng, strength=0.6))
+    return picture, Sheet(width_mm, radius_mm if kind == "bent_print" else None)
+
+
+def _held(picture: Portrait, sheet: Sheet, turn_deg: tuple[float, float, float]) -> Scene:
+    """A print held up, its middle at the origin, with the printed face's points."""
+    yaw, pitch, roll = turn_deg
+    sheet = replace(sheet, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+    landmarks = print_points_mm(picture.landmarks, picture.picture.shape, sheet)
+    marks = np.asarray(marks_from_landmarks(landmarks), np.float64)
+    return Scene((printed_sheet(picture.picture, sheet),), (), landmarks, marks)
+
+
+def _write_recording(base: Path, number: int, kind: Attack, count: int, seed: int, settings: RealSenseSettings) -> None:
+    def write(folder: Path) -> None:
+        camera = Camera(1.0, settings.focal_px, (settings.width_px / 2, settings.height_px / 2), settings.width_px,
+                        settings.height_px)  # fmt: skip
+        with FolderWriter(
+            folder,
+            unit_mm=settings.sensor.unit_mm,
+            intrinsics=intrinsics(camera),
+            simulated=True,
+            about={"note": ABOUT, "frames_per_second": settings.frames_per_second},
+        ) as writer:
+            for recording in realsense_recording(seed, number, kind, count, settings):
+                writer.write(recording)
+
+    _write_whole(base / _recording_name(number, kind), write)
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def _prepare(folder: Path, about: dict[str, Any]) -> None:
+    """Make the folder and say what it holds, or check that it holds just that; remove what a killed run left."""
+    marker = folder / SIMULATED
+    if folder.exists() and not folder.is_dir():
+        raise KitError(f"{folder}: found a file, expected a folder for the simulated recordings")
+    if marker.is_file():
+        known = _read(marker)
+        for name, value in about.items():
+            if known.get(name) != value:
+                raise KitError(f"{marker}: found another {name}, expected the same to go on; choose another folder")
+    elif folder.exists() and any(folder.iterdir()):
+        raise KitError(f"{folder}: found other files, expected an empty folder or simulated recordings")
+    else:
+        mark_simulated(folder, {"note": ABOUT, **about})
+    for left in (*folder.glob(f"{PARTIAL}*"), *folder.glob(f"*/{PARTIAL}*")):
+        if not _alive(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _read(marker: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = None
+    if not isinstance(known, dict):
+        raise KitError(f"{marker}: found a damaged file, expected what simulated recordings say of themselves")
+    return known
+
+
+def _write_whole(target: Path, write: Callable[[Path], None], *, inside: str = "") -> None:
+    """Let ``write`` fill a hidden folder and give it its name (or the folder ``inside`` it) when it is whole."""
+    hidden = target.parent / f"{PARTIAL}{os.getpid()}-{secrets.token_hex(3)}-{target.name}"
+    hidden.mkdir(parents=True)
+    try:
+        write(hidden)
+        try:
+            os.replace(hidden / inside, target)
+        except OSError:
+            if not target.is_dir():  # otherwise another run has just finished the same
+                raise
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _alive(hidden: Path) -> bool:
+    """Whether the process that writes a hidden folder still runs (then it is not ours to remove)."""
+    import psutil
+
+    try:
+        return psutil.pid_exists(int(hidden.name.removeprefix(PARTIAL).split("-")[0]))
+    except ValueError:
+        return False
+
+
+def _workers(frames: int) -> int:
+    """One process a core, but none for fewer frames than it would take to start."""
+    return max(min(os.cpu_count() or 1, frames // FRAMES_A_PROCESS), 1)
+
+
+def _run(work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int, progress: bool, unit: str) -> None:
+    from tqdm.auto import tqdm
+
+    workers = min(workers, max(len(jobs), 1))
+    with tqdm(total=len(jobs), unit=unit, disable=not progress or not jobs, leave=False) as bar:
+        if workers <= 1:
+            for job in jobs:
+                work(*job)
+                bar.update()
+            return
+        # spawn: a forked child of a process that has started TensorFlow or OpenCV threads can deadlock
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+            futures = [pool.submit(work, *job) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    bar.update()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _start_worker() -> None:
+    """One thread for OpenCV, and an end when the parent ends: a killed one would leave its workers waiting for ever."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

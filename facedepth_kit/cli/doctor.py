@@ -1,0 +1,357 @@
+"""What is installed, found and missing: the findings behind ``facedepth doctor``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import data_dir, repository_root, weights_dir
+
+State = Literal["ok", "note", "absent", "broken"]
+SIGNS: dict[State, str] = {"ok": "ok", "note": "note", "absent": "absent", "broken": "MISSING"}
+DISTRIBUTION = "facedepth-kit"
+INSTALL = "make setup"
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. ``absent`` is optional and not there; ``broken`` is needed and not there or not sound.
+
+    ``fix`` is the one line that mends it, empty where there is nothing to do.
+    """
+
+    topic: str
+    state: State
+    text: str
+    fix: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, topic by topic, as they come: loading TensorFlow takes seconds."""
+    yield from machine()
+    yield from packages()
+    yield from keras_device()
+    yield from realsense()
+    yield from dlib_model()
+    yield from weights(weights_dir())
+    yield from data_sets()
+
+
+def advice(findings: Iterable[Finding]) -> list[str]:
+    """The closing lines: what is missing and the line that mends it, needed things first."""
+    listed = list(findings)
+    lines = []
+    for state, word in (("broken", "missing"), ("absent", "optional")):
+        for finding in listed:
+            if finding.state == state:
+                lines.append(f"{word}: {finding.text}{': ' + finding.fix if finding.fix else ''}")
+    if not any(finding.state == "broken" for finding in listed):
+        lines.append("Everything that the kit needs is there.")
+    return lines
+
+
+def machine() -> Iterator[Finding]:
+    """Python, cores, memory and disk."""
+    import psutil
+
+    topic = "machine"
+    version = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    if (3, 11) <= sys.version_info < (3, 14):
+        yield Finding(topic, "ok", version)
+    else:
+        yield Finding(topic, "broken", f"{version}, the kit needs 3.11 to 3.13", f"{INSTALL} PYTHON=python3.13")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = psutil.virtual_memory()
+    yield Finding(
+        topic, "ok", f"{cores} cores, {memory.total / GIB:.1f} GiB memory ({memory.available / GIB:.1f} free)"
+    )
+    try:
+        place = repository_root()
+    except KitError:
+        place = Path.cwd()
+    free = shutil.disk_usage(place).free / GIB
+    if free >= 2:
+        yield Finding(topic, "ok", f"{free:.0f} GiB free on disk")
+    else:
+        yield Finding(topic, "note", f"{free:.1f} GiB free on disk: pairs and training want 2 GiB or more")
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Name to version of what requirements.lock pins for this Python and platform."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    versions: dict[str, str] = {}
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            requirement = Requirement(line.removesuffix("\\").strip())
+            if requirement.marker is None or requirement.marker.evaluate():
+                versions[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
+    return versions
+
+
+def packages() -> Iterator[Finding]:
+    """Every direct dependency: missing, other than in the lock, or as it should be."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    topic = "packages"
+    try:
+        requirements = [Requirement(line) for line in importlib.metadata.requires(DISTRIBUTION) or ()]
+        locked = locked_versions(repository_root() / "requirements.lock")
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(topic, "broken", f"{DISTRIBUTION} is not installed in this Python", INSTALL)
+        return
+    except (KitError, OSError):
+        locked = {}
+    same = []
+    for requirement in requirements:
+        developing = requirement.marker is not None and "extra" in str(requirement.marker)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "dev"}):
+            continue
+        name = requirement.name
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(topic, "absent" if developing else "broken", f"{name} is not installed", INSTALL)
+            continue
+        pinned = locked.get(canonicalize_name(name), version)
+        if not requirement.specifier.contains(version, prereleases=True):
+            yield Finding(topic, "broken", f"{name} {version}, the kit needs {requirement.specifier}", INSTALL)
+        elif version != pinned:
+            yield Finding(topic, "note", f"{name} {version}, tested with {pinned} (requirements.lock)")
+        else:
+            same.append(f"{name} {version}")
+    if same:
+        yield Finding(topic, "ok", f"{len(same)} direct dependencies as tested: {', '.join(sorted(same))}")
+
+
+def keras_device() -> Iterator[Finding]:
+    """Keras' backend and what it computes on."""
+    topic = "Keras"
+    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    try:
+        import keras
+
+        backend = keras.backend.backend()
+        devices = _devices(backend)
+    except Exception as error:  # a broken native library raises anything
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        fix = INSTALL if chosen == "tensorflow" else f"pip install {chosen}, or unset KERAS_BACKEND"
+        yield Finding(topic, "broken", f"Keras does not load with {chosen} ({line})", fix)
+        return
+    device = ", ".join(devices) or "CPU"
+    yield Finding(topic, "ok", f"Keras {keras.__version__} with {backend} on {device}")
+    if not devices and Path("/proc/driver/nvidia/version").exists():
+        text = (
+            f"an NVIDIA GPU is there, but {backend} does not use it: environment.yml says how to install the GPU build"
+        )
+        yield Finding(topic, "note", text)
+
+
+def _devices(backend: str) -> list[str]:
+    """Names of the accelerators that a Keras backend sees."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    if backend == "jax":
+        import jax
+
+        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    if backend == "torch":
+        import torch
+
+        return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return []
+
+
+def realsense() -> Iterator[Finding]:
+    """The RealSense SDK, and the libusb it needs."""
+    from facedepth_kit.enhancers.filters import realsense_sdk
+
+    topic = "cameras and faces"
+    try:
+        sdk = realsense_sdk()
+    except (KitError, ImportError, OSError) as error:
+        if not _expected("pyrealsense2"):
+            text = (
+                f"the RealSense SDK has no package for {platform.system()} {platform.machine()}: its rows are left out"
+            )
+            yield Finding(topic, "absent", text)
+        else:
+            fix = "apt-get install libusb-1.0-0" if "libusb" in str(error) else INSTALL
+            yield Finding(topic, "broken", f"the RealSense SDK does not load ({error})", fix)
+        return
+    yield Finding(topic, "ok", f"RealSense SDK {getattr(sdk, '__version__', 'of unknown version')}, libusb found")
+
+
+def _expected(distribution: str) -> bool:
+    """Whether this platform is meant to have a dependency."""
+    from packaging.requirements import Requirement
+
+    try:
+        lines = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    found = [requirement for line in lines if (requirement := Requirement(line)).name.startswith(distribution)]
+    return any(requirement.marker is None or requirement.marker.evaluate() for requirement in found)
+
+
+def dlib_model() -> Iterator[Finding]:
+    """Dlib and its 68-point model."""
+    from facedepth_kit.faces.detection import landmark_model
+
+    topic = "cameras and faces"
+    try:
+        import dlib
+
+        yield Finding(topic, "ok", f"Dlib {dlib.__version__}")
+    except ImportError as error:
+        yield Finding(topic, "broken", f"Dlib does not load ({error})", INSTALL)
+    try:
+        landmark_model()
+        yield Finding(topic, "ok", "Dlib's 68-point model")
+    except KitError as error:
+        yield Finding(topic, "broken", str(error), INSTALL)
+
+
+def weights(folder: Path) -> Iterator[Finding]:
+    """Trained weights by model card, each checked against the card's SHA-256; learned enhancers without weights."""
+    from facedepth_kit.enhancers import names
+
+    topic = f"weights in {folder}"
+    cards = sorted(folder.glob("*.json"))
+    for card in cards:
+        state, text = _weights_state(card)
+        yield Finding(topic, state, text, "git restore facedepth_kit/weights" if state == "broken" else "")
+    without = [name for name in names() if name.startswith("DL-") and not (folder / f"{name}.json").is_file()]
+    if without:
+        yield Finding(topic, "absent", f"no weights for {', '.join(without)}", "facedepth train makes them")
+
+
+def _weights_state(card: Path) -> tuple[State, str]:
+    name = card.stem
+    file = card.with_name(f"{name}.weights.h5")
+    try:
+        wanted = json.loads(card.read_text(encoding="utf-8"))["sha256"]
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return "broken", f"{name}: {type(error).__name__} in reading the model card or {file.name}"
+    if wanted != found:
+        return "broken", f"{name}: {file.name} is not the file that its model card describes (SHA-256 differs)"
+    return "ok", f"{name} ({file.stat().st_size / 2**20:.1f} MiB, SHA-256 as in its model card)"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Something that the user may bring: where it is looked for, and how to get it."""
+
+    title: str
+    variable: str
+    folder: str
+    marker: str
+    fix: str
+
+
+DATA_SETS = (
+    DataSet(
+        "KinectFaceDB",
+        "FACEDEPTH_DATA",
+        "",
+        "EURECOM_Kinect_Face_Dataset",
+        "request it from EURECOM and unpack it into the data folder",
+    ),
+)
+
+
+def data_sets() -> Iterator[Finding]:
+    """Data sets and foreign networks, none of which the kit needs."""
+    topic = "data sets and foreign networks (optional)"
+    for known in DATA_SETS:
+        given = os.environ.get(known.variable)
+        folder = Path(given).expanduser() if given else data_dir() / known.folder
+        if folder.is_dir() and next(folder.glob(known.marker), None) is not None:
+            yield Finding(topic, "ok", f"{known.title} in {folder}")
+        else:
+            text = f"{known.title} is not in {folder}"
+            yield Finding(topic, "absent", text, f"{known.fix}, or set {known.variable}")
+    yield prnet(topic)
+    yield face_mesh(topic)
+    yield ddrnet(topic)
+
+
+def prnet(topic: str) -> Finding:
+    """PRNet's files, which make photos 3D as in the paper: all there and of the official size, some, or none."""
+    from facedepth_kit.faces.photos.prnet import (
+        FILES,
+        NET_FOLDER,
+        REPOSITORY,
+        TERMS,
+        UV_FOLDER,
+        file_problems,
+        find_root,
+    )
+
+    folder = find_root()
+    problems = file_problems()
+    if not problems:
+        return Finding(topic, "ok", f"PRNet in {folder} (SHA-256 is checked when it is used)")
+    fix = (
+        f"fetch its network by the links in the README of {REPOSITORY} into {folder / NET_FOLDER}, and the index files "
+        f"from its {UV_FOLDER} into {folder / UV_FOLDER} ({TERMS}), or set FACEDEPTH_PRNET"
+    )
+    if len(problems) == len(FILES) and not any((folder / path).exists() for path in FILES):
+        return Finding(topic, "absent", f"PRNet is not in {folder}: photos need it, or MediaPipe's face mesh", fix)
+    return Finding(topic, "broken", f"PRNet in {folder}: {', '.join(problems)}", fix)
+
+
+def face_mesh(topic: str) -> Finding:
+    """MediaPipe's face mesh, the free way to try photos: a wheel that is read, or a task file and the package."""
+    import importlib.util
+
+    from facedepth_kit.faces.photos.mediapipe_mesh import FETCH, find_model
+
+    try:
+        model = find_model()
+    except KitError:
+        folder = os.environ.get("FACEDEPTH_FACE_MESH") or data_dir() / "mediapipe"
+        fix = f"{FETCH} -d {folder} (Apache 2.0; it is read, not installed)"
+        return Finding(topic, "absent", f"MediaPipe's face mesh is not in {folder}", fix)
+    if model.suffix == ".task" and importlib.util.find_spec("mediapipe") is None:
+        text = f"{model} wants the mediapipe package, which is not installed"
+        return Finding(topic, "broken", text, "pip install 'facedepth-kit[photos]'")
+    return Finding(topic, "ok", f"MediaPipe's face mesh in {model}")
+
+
+def ddrnet(topic: str) -> Finding:
+    """Whether DDRNet's own checkpoint is found, or its stand-in runs; only names and sizes are looked at."""
+    from facedepth_kit.enhancers.ddrnet import PUBLISHED_DATA_BYTES, checkpoint_files, find_checkpoint
+
+    given = os.environ.get("FACEDEPTH_DDRNET")
+    prefix = find_checkpoint()
+    if prefix is None:
+        folder = Path(given).expanduser() if given else data_dir() / "DDRNet"
+        text = f"DDRNet's own checkpoint is not in {folder}; the row DDRNet-dn runs on the kit's stand-in"
+        fix = "fetch it as github.com/neycyanshi/DDRNet says, or set FACEDEPTH_DDRNET"
+        return Finding(topic, "absent", text, fix)
+    data = checkpoint_files(prefix)[1]
+    if not data.is_file():
+        text = f"{prefix}: found the index, but no {data.name}, so DDRNet-dn cannot run"
+        return Finding(topic, "broken", text, "fetch both files, or remove the index to have the stand-in")
+    if (size := data.stat().st_size) != PUBLISHED_DATA_BYTES:
+        text = f"{data}: {size:,} bytes, the published file has {PUBLISHED_DATA_BYTES:,}"
+        return Finding(topic, "note", f"{text}: DDRNet-dn reads it if its variables are sound")
+    return Finding(topic, "ok", f"DDRNet's own checkpoint {prefix}: the row DDRNet-dn runs on it")

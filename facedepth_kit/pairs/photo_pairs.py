@@ -1,0 +1,316 @@
+"""Pairs of photos: the paper's own way to ground truth, into the same pair store as the parametric faces.
+
+Photo, 3D face (``faces/photos/reconstruction.py``), depth image, degraded images. The paper says no more of its camera
+than "depth rendering": a ground truth need not lie where the face lies in the photo. So the camera is the parametric
+faces': half a metre away, its focal length and place drawn so that the face fills most of the image.
+
+Which photo each pair comes from, and which photos gave none and why, stands beside each shard in
+``shard_NNNNN_photos.json``; it also tells a killed run where to go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.faces.photos.reconstruction import (
+    MeshSource,
+    PhotoFace,
+    PhotoResult,
+    Which,
+    photo_files,
+    reconstruct,
+)
+from facedepth_kit.faces.photos.screening import Found, SideRanges, side_lengths, sides_of, topology_digest
+from facedepth_kit.pairs.store import (
+    SHARD,
+    Pair,
+    PairStore,
+    SynthesisSettings,
+    degrade_pair,
+    describe,
+    prepare_folder,
+    render_mesh,
+    shard_path,
+    write_description,
+    write_shard,
+)
+
+NO_FACE, DEFORMED, UNREADABLE = "no face", "deformed", "unreadable"
+Entry = dict[str, Any]
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PhotoCounts:
+    """What became of a folder's photos: pairs made of them, and how many gave none for which reason."""
+
+    pairs: int
+    no_face: int
+    deformed: int
+    unreadable: int
+
+
+def synthesize_photos(
+    photos: str | Path,
+    output: str | Path,
+    source: MeshSource,
+    *,
+    seed: int,
+    settings: SynthesisSettings | None = None,
+    which: Which = "largest",
+    ranges: SideRanges | None = None,
+    wanted: Callable[[str], bool] | None = None,
+    count: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    on_problem: Callable[[str], object] = lambda line: None,
+) -> tuple[PairStore, PhotoCounts]:
+    """Write (or go on writing) a pair store of the photos in a folder and its subfolders, and open it.
+
+    ``which`` faces of a photo; ``ranges`` leave out deformed ones; ``wanted`` says by a photo's path in the folder
+    whether it counts (:func:`kept_photos`). ``count`` stops at so many pairs. Photos
+    that cannot be read, show no face or a deformed one are skipped; unreadable ones are reported to ``on_problem``, a
+    line each. Called again after a kill, or with more photos in the folder, it keeps what is there and goes on; the
+    store can be opened at any moment. Raises :class:`KitError` if the output holds something else, or no photo gave a
+    face.
+    """
+    settings, photos = settings or SynthesisSettings(), Path(photos)
+    if ranges is not None and ranges.topology != topology_digest(source.triangles):
+        raise KitError(f"ranges: found those of {ranges.source}, expected those of {source.name}")
+    names = [path.relative_to(photos).as_posix() for path in photo_files(photos)]
+    names = [name for name in names if wanted is None or wanted(name)]
+    if not names:
+        raise KitError(f"{photos}: found no photos, expected some there or in its subfolders")
+    marks = "" if ranges is None else hashlib.sha256(ranges.low.tobytes() + ranges.high.tobytes()).hexdigest()[:12]
+    kind = {"photos": which, "source": source.fingerprint, "ranges": marks}
+    description = describe(0, seed, settings) | {"faces": kind}
+    known = prepare_folder(Path(output), description, overwrite)
+    store = _Store(Path(output), description)
+    if count is not None and store.pairs > count:
+        raise KitError(
+            f"{store.path}: found {store.pairs} pairs, expected at most {count}; choose another folder or --overwrite"
+        )
+    if known is None or (store.pairs != count and not store.done.issuperset(names)):
+        store.drop_partial()
+        maker = _Maker(source, settings, seed, ranges, sides_of(source.triangles), store)
+        waiting = [name for name in names if name not in store.done]
+        _make(photos, waiting, maker, which, count, progress, on_problem)
+    store.write_description()
+    if not store.pairs:
+        raise KitError(f"{photos}: found no face that can be used in {len(names)} photos, expected one or more")
+    return PairStore(output), PhotoCounts(
+        store.pairs, store.skipped[NO_FACE], store.skipped[DEFORMED], store.skipped[UNREADABLE]
+    )
+
+
+def _make(
+    photos: Path,
+    waiting: Sequence[str],
+    maker: _Maker,
+    which: Which,
+    count: int | None,
+    progress: bool,
+    on_problem: Callable[[str], object],
+) -> None:
+    from tqdm.auto import tqdm
+
+    store = maker.store
+    results = reconstruct((photos / name for name in waiting), maker.source, which=which)
+    with tqdm(total=len(waiting), desc="photos", unit="photo", disable=not progress) as bar:
+        for name, result in zip(waiting, results, strict=True):
+            if result.problem:
+                on_problem(result.problem)
+            maker.add(name, result)
+            while len(store.waiting) >= SHARD or (count is not None and store.pairs + len(store.waiting) >= count):
+                room = SHARD if count is None else min(SHARD, count - store.pairs)
+                store.write(room)
+                if store.pairs == count:
+                    return
+            bar.update()
+    store.write(len(store.waiting))
+
+
+@dataclass
+class _Maker:
+    """Makes the pairs of a photo's faces."""
+
+    source: MeshSource
+    settings: SynthesisSettings
+    seed: int
+    ranges: SideRanges | None
+    sides: Any
+    store: _Store
+
+    def add(self, name: str, result: PhotoResult) -> None:
+        """A photo's pairs to the store's waiting ones, or its name to the skipped ones."""
+        if result.problem or not result.faces:
+            self.store.skip(name, UNREADABLE if result.problem else NO_FACE)
+            return
+        made = 0
+        for number, face in enumerate(result.faces):
+            if (name, number) in self.store.begun:
+                made += 1
+                continue
+            try:
+                pair = self._pair(face, self.store.pairs + len(self.store.waiting))
+            except KitError:
+                continue  # deformed beyond drawing
+            if pair is not None:
+                self.store.waiting.append((pair, {"photo": name, "face": number}))
+                made += 1
+        if made:
+            self.store.finish(name)
+        else:
+            self.store.skip(name, DEFORMED)
+
+    def _pair(self, face: PhotoFace, index: int) -> Pair | None:
+        if self.ranges is not None:
+            shape = self.ranges.shape(side_lengths(face.vertices_px, self.sides))
+            if self.ranges.deformed(shape):
+                return None
+        rng = np.random.default_rng([self.seed, index])
+        truth, depth_range = render_mesh(self.source.mesh(face), self.settings, rng)
+        return degrade_pair(truth, depth_range, self.settings, rng)
+
+
+class _Store:
+    """The folder: whole shards with where their pairs come from, and what waits to be written.
+
+    ``done``: photos that need no further look. ``begun``: faces that are stored of a photo whose other faces are not.
+    ``skipped`` counts photos by the reason why they gave no pair.
+    """
+
+    def __init__(self, folder: Path, description: Entry) -> None:
+        self.path = folder
+        self.description = description
+        self.waiting: list[tuple[Pair, Entry]] = []
+        self._skips: list[Entry] = []
+        self._read()
+
+    def _read(self) -> None:
+        self.done: set[str] = set()
+        self.begun: set[tuple[str, int]] = set()
+        self.skipped: Counter[str] = Counter()
+        self.shards, self.pairs, self._origin, self._last = 0, 0, "", 0
+        for content in self._contents():
+            self._take(content)
+
+    def _contents(self) -> Iterator[Entry]:
+        rest = self._notes("rest")
+        if rest.is_file():
+            yield _read_json(rest)
+        while shard_path(self.path, self.shards, "degraded").exists():
+            notes = self._notes(f"{self.shards:05d}")
+            content = _read_json(notes)
+            if not content["pairs"]:
+                raise KitError(f"{notes}: found no photos, expected those of a shard")
+            yield content
+
+    def _notes(self, which: str) -> Path:
+        return self.path / f"shard_{which}_photos.json"
+
+    def _take(self, content: Entry) -> None:
+        for entry in content["pairs"]:
+            self.begun.add((entry["photo"], entry["face"]))
+            if entry.get("last"):
+                self.done.add(entry["photo"])
+        self.begun = {(name, face) for name, face in self.begun if name not in self.done}
+        for entry in content["skipped"]:
+            self.done.add(entry["photo"])
+            self.skipped[entry["reason"]] += 1
+        if content["pairs"]:
+            self.shards += 1
+            self.pairs += len(content["pairs"])
+            self._last = len(content["pairs"])
+            chain = self._origin + json.dumps(content["pairs"], sort_keys=True)
+            self._origin = hashlib.sha256(chain.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+    def drop_partial(self) -> None:
+        """A finished run's last shard, if it has room: it is made anew with what comes now."""
+        if self.shards and self._last < SHARD:
+            shard_path(self.path, self.shards - 1, "degraded").unlink()
+            self._read()
+
+    def skip(self, name: str, reason: str) -> None:
+        """Note that a photo gives no pair."""
+        self._skips.append({"photo": name, "reason": reason})
+
+    def finish(self, name: str) -> None:
+        """Note that all faces of a photo are stored or wait to be."""
+        for _, entry in reversed(self.waiting):
+            if entry["photo"] == name:
+                entry["last"] = True
+                return
+        self.done.add(name)  # nothing new: all its other faces were deformed
+
+    def write(self, count: int) -> None:
+        """Write the first ``count`` waiting pairs as a shard, or, without any, the photos skipped since the last."""
+        content: Entry = {"pairs": [entry for _, entry in self.waiting[:count]], "skipped": self._skips}
+        if count:
+            _write_json(self._notes(f"{self.shards:05d}"), content)
+            write_shard(self.path, self.shards, [pair for pair, _ in self.waiting[:count]])
+        elif self._skips:
+            rest = self._notes("rest")
+            earlier = _read_json(rest)["skipped"] if rest.is_file() else []
+            _write_json(rest, {"pairs": [], "skipped": [*earlier, *self._skips]})
+        self.waiting, self._skips = self.waiting[count:], []
+        self._take(content)
+        self.write_description()
+
+    def write_description(self) -> None:
+        """Say in ``store.json`` what is there."""
+        write_description(self.path, self.description | {"count": self.pairs, "origin": self._origin})
+
+
+def _read_json(path: Path) -> Entry:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"pairs": list(content["pairs"]), "skipped": list(content["skipped"])}
+    except FileNotFoundError:
+        raise KitError(
+            f"{path}: missing, the store does not say which photos it holds; --overwrite starts anew"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise KitError(f"{path}: found {type(error).__name__}, expected the photos of a shard") from None
+
+
+def _write_json(path: Path, content: Entry) -> None:
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+# --- Meshes for screening -------------------------------------------------------------------------------------------
+
+
+def photo_meshes(source: MeshSource, which: Which = "largest") -> Callable[[Iterable[Path]], Iterator[Found]]:
+    """What :func:`facedepth_kit.faces.photos.screening.screen` asks for: the mesh of each photo's largest face."""
+
+    def meshes(paths: Iterable[Path]) -> Iterator[Found]:
+        for result in reconstruct(paths, source, which=which):
+            vertices = result.faces[0].vertices_px if result.faces else None
+            yield Found(result.path, vertices, result.problem)
+
+    return meshes
+
+
+def usable_vertices(
+    paths: Iterable[Path], source: MeshSource, which: Which, on_problem: Callable[[str], object]
+) -> Iterator[FloatArray]:
+    """The meshes of photos that show a face, for learning ranges; the others are reported and left out."""
+    for result in reconstruct(paths, source, which=which):
+        if result.faces:
+            yield result.faces[0].vertices_px
+        else:
+            on_problem(result.problem or f"{result.path}: found no face, left out of the examples")

@@ -1,0 +1,206 @@
+"""A notebook's desk: how much to do, where tables and pictures go, and the pair stores it shares with the others."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import figures_dir, results_dir, write_atomically
+from facedepth_kit.common.quiet import quiet_tensorflow
+from facedepth_kit.pipeline.profiles import DEFAULT, PROFILES, Profile, get_profile
+from facedepth_kit.pipeline.sources import code_digest
+
+if TYPE_CHECKING:
+    from IPython.display import Image, Markdown
+    from matplotlib.figure import Figure
+
+    from facedepth_kit.pairs.store import PairStore, SynthesisSettings
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What :func:`open_workspace` found: profile, seed and folders. Shown in a notebook it prints itself as a table."""
+
+    notebook: str
+    profile: Profile
+    seed: int
+    figures: Path
+    results: Path
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator of its own for every purpose, so that adding a cell does not change the numbers of the next."""
+        return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
+
+    def find(self, name: str) -> Path:
+        """A table or picture by file name: this run's, or the profile's last one. Raises :class:`KitError` if none."""
+        profile = self.profile.name
+        for folder in (self.figures, self.results, figures_dir(profile), results_dir(profile) / "results"):
+            if (folder / name).is_file():
+                return folder / name
+        raise KitError(
+            f"{name}: found none for the {profile} profile, expected one: run the notebook that makes it first"
+        )
+
+    def save_figure(self, figure: Figure, name: str, caption: str, *, width: int = 900) -> Image:
+        """Write a figure as PNG ``name`` and return the picture as written, ``caption`` below it saying what it is."""
+        from textwrap import fill
+
+        text = fill(caption, int(figure.get_size_inches()[0] * 15))
+        figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=8, color="0.35")
+        with write_atomically(self.figures / name, overwrite=True) as temporary:
+            temporary.write_bytes(_png(figure))
+        return self.show(figure, width=width)
+
+    def show(self, figure: Figure, *, width: int = 900) -> Image:
+        """A figure as a picture in the notebook, not kept."""
+        from IPython.display import Image
+
+        return Image(data=_png(figure), width=min(width, int(figure.get_size_inches()[0] * 110)))
+
+    def save_table(self, name: str, rows: Sequence[Row], caption: str, *, digits: int = 4) -> Markdown:
+        """Write rows as ``name``.csv and ``name``.md (with ``caption``), and return them to be shown."""
+        from IPython.display import Markdown
+
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        with (
+            write_atomically(self.figures / f"{name}.csv", overwrite=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
+            writer.writeheader()
+            writer.writerows({key: _cell(value, 6) for key, value in row.items()} for row in rows)
+        text = markdown_table(rows, digits=digits) + f"\n{caption}\n"
+        with write_atomically(self.figures / f"{name}.md", overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return Markdown(text)
+
+    def read_table(self, name: str) -> list[dict[str, str]]:
+        """Rows of a table that some notebook saved (``name`` without ``.csv``)."""
+        with self.find(f"{name}.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def save_result(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a small JSON result that later notebooks read; it stays out of the repository."""
+        with write_atomically(self.results / name, overwrite=True) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def kept_folder(self, purpose: str, key: str, modules: Sequence[str]) -> Path:
+        """A folder in ``build/<profile>/kept`` for long work that may be finished later, such as pairs or a training.
+
+        Its name holds ``key`` and the code of ``modules``, so what lies in it is never stale; older ones are removed.
+        """
+        parent = results_dir(self.profile.name) / "kept"
+        digest = hashlib.sha256(f"{key} {code_digest(modules)}".encode()).hexdigest()[:12]
+        path = parent / f"{purpose}-{digest}"
+        for stale in parent.glob(f"{purpose}-*"):
+            if stale != path:
+                shutil.rmtree(stale, ignore_errors=True)
+        return path
+
+    def pairs(self, purpose: str, count: int, settings: SynthesisSettings | None = None) -> PairStore:
+        """A pair store of ``count`` ground truths for ``purpose``, synthesised (or finished, after a kill) if need be.
+
+        Every notebook of a profile that asks for the same pairs gets the same store.
+        """
+        from facedepth_kit.common.settings import settings_hash
+        from facedepth_kit.pairs.store import SynthesisSettings, synthesize
+
+        settings = settings or SynthesisSettings()
+        seed = zlib.crc32(f"{self.seed} {purpose}".encode())
+        folder = self.kept_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs.store"])
+        return synthesize(folder, count, seed=seed, settings=settings, progress=False)
+
+    def _destination(self) -> str:
+        staged = "staging" in self.figures.parts  # the pipeline moves finished outputs
+        return f"figures/{self.profile.name}" if staged else _short(self.figures)
+
+    def _repr_markdown_(self) -> str:
+        sizes = [{"what": key.replace("_", " "), "here": value} for key, value in asdict(self.profile).items()]
+        rows = [row for row in sizes if row["what"] not in ("name", "cell seconds")]
+        return (
+            f"**{self.notebook}** runs the **{self.profile.name}** profile with seed {self.seed}; "
+            f"tables and pictures go to `{self._destination()}`.\n\n"
+            f"How long it took when last run: {durations(self.notebook)}.\n\n{markdown_table(rows)}"
+        )
+
+
+def open_workspace(notebook: str, profile: str = "", seed: int = 2023, output: str = "") -> Workspace:
+    """Open a notebook's desk; its parameters cell gives ``profile``, ``seed`` and ``output``.
+
+    An empty ``profile`` is FACEDEPTH_PROFILE or laptop. The pipeline names an ``output`` folder; by hand it is empty,
+    and everything goes to ``build/<profile>/desk``, so that trying things never changes the repository's own figures.
+    """
+    quiet_tensorflow()
+    chosen = get_profile(profile)
+    base = Path(output) if output else results_dir(chosen.name) / "desk"
+    figures, results = base / "figures", base / "results"
+    for folder in (figures, results):
+        folder.mkdir(parents=True, exist_ok=True)
+    return Workspace(notebook, chosen, seed, figures, results)
+
+
+def durations(notebook: str) -> str:
+    """How long a notebook took at each profile: here, or where the figures that came with the repository were made."""
+    shipped = _seconds(DEFAULT, "seconds_of_other_profiles")
+    found = []
+    for profile in PROFILES:
+        seconds = {**shipped.get(profile, {}), **_seconds(profile, "seconds")}.get(notebook)
+        found.append(f"{profile} not yet measured" if seconds is None else f"{profile} {seconds:.0f} s")
+    return ", ".join(found)
+
+
+def _seconds(profile: str, key: str) -> dict[str, Any]:
+    """An entry of a profile's manifest; empty where there is none."""
+    try:
+        content = json.loads((figures_dir(profile) / "manifest.json").read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def markdown_table(rows: Sequence[Row], *, digits: int = 4) -> str:
+    """Rows as a Markdown table; columns in the order in which they first occur."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns, ["---"] * len(columns), *([_cell(row.get(key, ""), digits) for key in columns] for row in rows)]
+    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _png(figure: Figure) -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    # No date and no version in the file: the same picture gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{value:.{digits}f}"
+    return str(value)
+
+
+def _short(path: Path) -> str:
+    """A path as seen from the repository, so that a shown notebook names no machine's folders."""
+    from facedepth_kit.common.paths import repository_root
+
+    try:
+        return path.resolve().relative_to(repository_root().resolve()).as_posix()
+    except (ValueError, KitError):
+        return path.name

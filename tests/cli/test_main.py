@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import argparse
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from facedepth_kit import __version__
+from facedepth_kit.cli import main as cli
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.enhancers import names
+from facedepth_kit.pairs.store import PairStore
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    code = cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Make `facedepth doctor` fail in a given way."""
+
+    def fail(arguments: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command("fails", cli._no_arguments, fail))
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"facedepth {__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_and_stands_in_the_overview(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: facedepth {command}")
+    assert f" {command} " in run(capsys, "--help")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "COMMAND"),
+        (["colourise"], "'colourise'"),
+        (["synthesize", "--output", "x", "--count", "many"], "found 'many', expected a whole number above 0"),
+        (["synthesize", "--output", "x", "--count", "0"], "found '0'"),
+        (["synthesize", "--count", "3"], "--output"),
+        (["figures", "--profile", "huge"], "expected one of smoke, laptop, paper"),
+        (["evaluate", "--pairs", "nowhere", "--enhancer", "DL-Omega"], "DL-Omega"),
+        (["train", "--pairs", "nowhere", "--output", "run"], "nowhere"),
+        (["enhance", "nowhere.png", "--output", "out"], "nowhere.png"),
+        (["enhance", "a.png"], "--output"),
+        (["enhance", ".", "--output", "out", "--box", "1", "2", "3", "4", "--image-suffix", "x"], "--box"),
+        (["calibrate", "--minutes", "nan"], "found 'nan'"),
+        (["synthesize", "--count", "3", "--output", "x", "--settings", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("facedepth: error: ")
+    assert err.count("\n") == 1
+    assert expected in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KitError("a.png: found 8-bit,\n expected 16-bit"), "a.png: found 8-bit, expected 16-bit"),
+        (OSError(errno.ENOSPC, "No space left on device", "out/x.npy"), "out/x.npy: No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError("131072 requested and 4096 written"), "131072 requested and 4096 written (is the disk full?)"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(
+    error: Exception, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, error)
+    assert run(capsys, "doctor") == (2, "", f"facedepth: error: {expected}\n")
+
+
+def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    raising(monkeypatch, KeyboardInterrupt())
+    assert run(capsys, "doctor") == (130, "", "facedepth: interrupted\n")
+
+
+def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["doctor"])
+
+
+def test_a_file_in_the_way_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("")
+    code, _, err = run(capsys, "synthesize", "--count", "1", "--output", tmp_path / "taken" / "store")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "taken" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX pipe")
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f'"{sys.executable}" -m facedepth_kit.cli --help | true'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_help_needs_none_of_the_heavy_packages() -> None:
+    code = "import sys, facedepth_kit.cli.main as cli; cli.main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "facedepth_kit.cli.main" in loaded
+    assert not loaded & {"numpy", "tensorflow", "keras", "cv2", "numba", "matplotlib"}
+
+
+def test_synthesize_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, table = tmp_path / "pairs", tmp_path / "errors.csv"
+    synthesize = ("synthesize", "--output", store, "--count", "2", "--workers", "1", "--seed", "7")
+    code, out, _ = run(capsys, *synthesize, "--hole-values", "mixed")
+    assert code == 0
+    assert out == f"{store}: 2 pairs\n"
+    assert PairStore(store)[0].degraded.shape == (3, 256, 256)
+
+    code, _, err = run(capsys, *synthesize, "--hole-values", "keep")
+    assert code == 2
+    assert "--overwrite" in err
+
+    evaluate = ("evaluate", "--pairs", store, "--enhancer", "None", "--enhancer", "Telea", "--output", table)
+    code, out, _ = run(capsys, *evaluate)
+    assert code == 0
+    none, telea = (float(line.split()[1]) for line in out.splitlines()[1:])
+    assert telea < none
+    written = table.read_text().splitlines()
+    assert written[0] == "enhancer,mean,std,skewness,excess_kurtosis,pairs"
+    assert [line.split(",")[0] for line in written[1:]] == ["None", "Telea"]
+
+    code, _, err = run(capsys, *evaluate)
+    assert code == 2
+    assert "errors.csv" in err
+
+
+def write_depth(path: Path, *, hole: int) -> None:
+    """A slope of 64x64 pixels from 50 to 63 cm in millimetres, with a hole (0) in its middle."""
+    depth = np.repeat(np.arange(500, 628, 2, dtype=np.uint16)[None], 64, axis=0)
+    depth[32 - hole : 32 + hole, 32 - hole : 32 + hole] = 0
+    cv2.imwrite(str(path), depth)
+
+
+def test_enhance_goes_on_after_a_bad_file_and_says_so_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recordings, out = tmp_path / "recordings", tmp_path / "out"
+    recordings.mkdir()
+    write_depth(recordings / "a.png", hole=3)
+    (recordings / "b.png").write_bytes((recordings / "a.png").read_bytes()[:60])
+    write_depth(recordings / "c.png", hole=2)
+    code, printed, complaints = run(capsys, "enhance", recordings, "--output", out, "--enhancer", "Telea")
+    assert code == 2
+    assert complaints.count("\n") == 1
+    assert complaints.startswith("facedepth: error: ")
+    assert "b.png" in complaints
+    assert "a.png: 36 holes before, 0 after" in printed
+    assert printed.endswith("2 of 3 files enhanced with Telea\n")
+    assert {"a.png", "c.png"} <= {path.name for path in out.iterdir()}
+
+    (recordings / "b.png").unlink()
+    assert run(capsys, "enhance", recordings, "--output", out, "--enhancer", "Telea")[0] == 2
+    assert run(capsys, "enhance", recordings, "--output", out, "--enhancer", "Telea", "--overwrite")[0] == 0
+
+
+def test_the_enhancers_are_listed_with_what_they_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
+    code, out, _ = run(capsys, "enhancers")
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert list(lines) == names()
+    assert lines["DL-Delta-1"].endswith("[no weights found]")
+    assert not lines["Telea"].endswith("found]")

@@ -1,0 +1,185 @@
+"""The published numbers and the verdicts on measured ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.evaluation.published import (
+    REALSENSE,
+    Verdict,
+    claims,
+    growth,
+    order_kept,
+    rows,
+    share_of_best,
+    verdicts,
+)
+
+
+def find(found: list[Verdict], row: str, metric: str) -> Verdict:
+    return next(verdict for verdict in found if (verdict.claim.row, verdict.claim.metric) == (row, metric))
+
+
+def test_the_papers_own_rows() -> None:
+    assert len(rows("IV")) == 16
+    assert list(rows("IV")) == sorted(rows("IV"), key=lambda name: float(rows("IV")[name]["mean"]))
+    assert rows("IV")["DL-Delta-1"]["mean"] == 0.0238
+    assert rows("III")["DL-Delta"]["parameters"] == 4175713
+    assert rows("II")["Sp-HfU"] == {"type": "Spatial", "mode": "Hole-filling: unlimited"}
+    assert rows("II")["Hf-L"] == {"type": "Hole-filling", "mode": "Fill-From-Left"}
+    assert rows("I")["remaining"]["count"] == 856129
+    with pytest.raises(KitError, match="expected one of"):
+        rows("XI")
+
+
+def test_table_1_adds_up() -> None:
+    counts = {stage: int(entry["count"]) for stage, entry in rows("I").items()}
+    assert (
+        counts["duplicates_sha3_512"] + counts["resolution_above_1024"] + counts["deformed_output"]
+        == counts["discarded"]
+    )
+    assert counts["total"] - counts["discarded"] == counts["remaining"]
+
+
+def test_every_number_is_a_claim_and_says_why_it_is_loose() -> None:
+    assert len(claims("IV")) == 16 * 4
+    assert len(claims("V")) == 16 * 8
+    assert len(claims("VI")) == 8 * 6
+    assert len(claims("VII")) == 9 * 12
+    for table in ("I", "II", "III", "IV", "V", "VI", "VII"):
+        for claim in claims(table):
+            assert claim.comparison == "exact" or claim.reason
+            assert (claim.tolerance is not None) == (claim.comparison == "tolerance")
+    assert {claim.comparison for claim in claims("III")} == {"exact"}
+
+
+def test_the_paper_itself_passes_every_comparable_claim() -> None:
+    for table in ("II", "III", "IV", "V", "VI", "VII"):
+        found = verdicts(table, rows(table))
+        assert all(verdict.holds in (True, None) for verdict in found)
+    assert order_kept(rows("IV"), ["None", "De-M2", "Sp-HfU", "Sp-Hf16"]).holds
+
+
+def test_exact() -> None:
+    found = verdicts("III", {"DL-Delta": {"parameters": 4175713}, "DL-Beta": {"parameters": 1}})
+    assert find(found, "DL-Delta", "parameters").holds is True
+    assert find(found, "DL-Beta", "parameters").holds is False
+    missing = find(found, "DL-Alpha", "parameters")
+    assert missing.holds is None
+    assert missing.note.startswith("not measured")
+
+
+def test_tolerance_of_ten_percent_on_the_mean() -> None:
+    for mean, holds in ((0.2872 * 1.099, True), (0.2872 * 0.901, True), (0.2872 * 1.11, False), (0.2872 * 0.89, False)):
+        assert find(verdicts("IV", {"None": {"mean": mean}}), "None", "mean").holds is holds
+
+
+def test_ranking_counts_sides_not_sizes() -> None:
+    measured = {
+        "DL-Delta-1": {"mean": 0.010},
+        "Sp-HfU": {"mean": 0.045},
+        "DL-Beta": {"mean": 0.020},
+        "Ours": {"mean": 0.001},
+    }
+    found = verdicts("IV", measured)
+    assert find(found, "DL-Delta-1", "mean").holds is True
+    beta = find(found, "DL-Beta", "mean")
+    assert beta.holds is False
+    assert "Sp-HfU" in beta.note
+    assert "DL-Delta-1" not in beta.note
+    assert all(verdict.claim.row != "Ours" for verdict in found)
+
+
+def test_order_names_the_swapped_rows_and_lets_near_ties_swap() -> None:
+    measured = {"None": {"mean": 0.1}, "De-M2": {"mean": 0.2}, "Sp-HfU": {"mean": 0.05}, "Sp-Hf16": {"mean": 0.04}}
+    verdict = order_kept(measured, list(measured))
+    assert verdict.holds is False
+    assert "None and De-M2" in verdict.note
+    assert order_kept(measured, ["Sp-HfU", "Sp-Hf16"]).holds is True
+
+
+def test_not_comparable_is_kept_with_its_reason() -> None:
+    verdict = find(verdicts("IV", {"None": {"skewness": 3.0}}), "None", "skewness")
+    assert verdict.holds is None
+    assert verdict.measured == 3.0
+    assert "hole generator" in verdict.note
+
+
+def test_published_file_is_plain_json() -> None:
+    json.dumps(rows("IV"))
+
+
+def test_share_of_the_best_rival() -> None:
+    rivals = ["Sp-HfU", "None"]
+    measured = {"DL-Delta-1": {"mean": 0.01}, "Sp-HfU": {"mean": 0.02}, "None": {"mean": 0.3}}
+    verdict = share_of_best(measured, "DL-Delta-1", rivals)
+    assert verdict.claim.value == pytest.approx(0.0238 / 0.0448, abs=1e-4)
+    assert verdict.measured == 0.5
+    assert verdict.holds is True
+    assert share_of_best({**measured, "DL-Delta-1": {"mean": 0.011}}, "DL-Delta-1", rivals).holds is False
+
+
+def test_camera_tables_name_camera_or_condition_first() -> None:
+    assert rows("V")["None"]["kinectfacedb_roughness_mean"] == 1.35
+    assert rows("V")["Hf-FFA"]["realsense_holes_std"] == 0.74
+    assert rows("VI")["DL-Delta-1"]["mouth_mean"] == 4.08
+    assert rows("VII")["None"]["dlib_landmark_holes_max"] == 0.162
+    assert rows("VII")["DDRNet-dn"]["geometric_pad_error_min"] == 0.029
+
+
+def test_simulated_sensors_are_held_to_their_own_row_only() -> None:
+    none = {"kinectfacedb_roughness_mean": 1.35 * 1.14, "realsense_holes_mean": 3.98 * 1.16, "realsense_holes_std": 6.0}
+    found = verdicts("V", {"None": none, "De-M2": {"kinectfacedb_roughness_mean": 0.5}})
+    assert find(found, "None", "kinectfacedb_roughness_mean").holds is True
+    assert find(found, "None", "realsense_holes_mean").holds is False
+    assert find(found, "None", "realsense_holes_std").holds is False
+    ranked = find(found, "De-M2", "kinectfacedb_roughness_mean")
+    assert (ranked.claim.comparison, ranked.holds) == ("ranking", True)
+    assert "simulated" in ranked.claim.reason
+
+
+def test_real_kinectfacedb_is_held_to_the_numbers() -> None:
+    assert {claim.comparison for claim in claims("V", ["kinectfacedb"]) if claim.row == "Hf-L"} == {
+        "tolerance",
+        "ranking",
+        "not comparable",
+    }
+    found = verdicts("V", {"Hf-L": {"kinectfacedb_roughness_mean": 1.09 * 1.11}}, ["kinectfacedb"])
+    assert find(found, "Hf-L", "kinectfacedb_roughness_mean").holds is False
+    own = find(
+        verdicts("V", {"None": {"realsense_roughness_mean": 5.0}}, [REALSENSE]), "None", "realsense_roughness_mean"
+    )
+    assert own.claim.comparison == "ranking"
+    assert "not published" in own.claim.reason
+
+
+def test_rows_equal_as_printed_have_no_side() -> None:
+    # Published: Hf-FFA 1.06, Sp-Hf16 1.05 (one step of the last digit), De-M2 1.12.
+    metric = "kinectfacedb_roughness_mean"
+    found = verdicts("V", {"Hf-FFA": {metric: 1.0}, "Sp-Hf16": {metric: 1.2}, "De-M2": {metric: 0.9}})
+    assert find(found, "Hf-FFA", metric).note == "wrong side of De-M2"
+    # Equal here, too: no hole is left by either, though 0.55 and 0.03 were published.
+    holes = "kinectfacedb_holes_mean"
+    assert find(verdicts("V", {"Hf-FFA": {holes: 0.0}, "Hf-L": {holes: 0.0}}), "Hf-L", holes).holds is True
+
+
+def test_growth_of_the_falsification_under_occlusion() -> None:
+    measured = {"DL-Delta-1": {"none_mean": 2.0, "mouth_mean": 5.4, "paper_mean": 3.9}}
+    mouth = growth(measured, "DL-Delta-1", "mouth")
+    assert (mouth.claim.value, mouth.measured, mouth.holds) == (2.7, 2.7, True)
+    paper = growth(measured, "DL-Delta-1", "paper")
+    assert (paper.claim.value, paper.measured, paper.holds) == (1.92, 1.95, False)
+    stand_in = growth({"DDRNet-dn": measured["DL-Delta-1"]}, "DDRNet-dn", "mouth")
+    assert (stand_in.claim.comparison, stand_in.holds) == ("not comparable", None)
+
+
+def test_a_row_that_cannot_be_compared_ranks_nobody() -> None:
+    measured = {"DL-Delta-1": {"none_mean": 2.2}, "DDRNet-dn": {"none_mean": 0.9}}
+    alone = find(verdicts("VI", measured), "DL-Delta-1", "none_mean")
+    assert alone.holds is None
+    assert "no other row" in alone.note
+    beaten = find(verdicts("VI", {**measured, "DL-Beta": {"none_mean": 1.0}}), "DL-Delta-1", "none_mean")
+    assert (beaten.holds, beaten.note) == (False, "wrong side of DL-Beta")
