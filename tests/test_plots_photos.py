@@ -6,7 +6,7 @@ import numpy as np
 
 from facedepth_kit.depth import HOLE
 from facedepth_kit.plots import figures as plots
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 MESH = Mesh(np.eye(3, dtype=np.float32) * 50, np.array([[0, 1, 2]], np.int32))
 DEPTH = np.full((256, 256), HOLE)

@@ -23,7 +23,8 @@ from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
-from facedepth_kit.rendering.zbuffer import Camera, Light, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light, render_view
 
 FRONTAL = FaceSettings(expressive_share=0.0, head_share=1.0)
 ANGLE_DEG = 8.0

@@ -25,7 +25,9 @@ from facedepth_kit.common.settings import from_dict, settings_hash, to_dict
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
 from facedepth_kit.pairs.degradation import DegradationSettings, HoleValues, degrade
-from facedepth_kit.rendering.zbuffer import Mesh, fit_camera, render_depth_mm
+from facedepth_kit.rendering.camera import fit_camera
+from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 SHARD = 64
 FORMAT = 1

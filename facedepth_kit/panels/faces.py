@@ -11,7 +11,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage, DepthRange
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, load_model
 from facedepth_kit.pairs.store import SynthesisSettings, render_ground_truth
-from facedepth_kit.rendering.zbuffer import fit_camera
+from facedepth_kit.rendering.camera import fit_camera
 
 DRAWN = "drawn by lot"
 UNITS = "faceunits/"

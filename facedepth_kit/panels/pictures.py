@@ -21,7 +21,9 @@ from facedepth_kit.depth import (
     shaded_relief,
 )
 from facedepth_kit.faces.people.parametric import rotation
-from facedepth_kit.rendering.zbuffer import Camera, Mesh, rasterize
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.zbuffer import rasterize
 
 ERROR_LIMIT = 0.1  # share of the image's span from which an error map is at its brightest
 CHANGE_LIMIT_MM = 8.0  # change of depth from which a difference picture is at its strongest

@@ -607,7 +607,7 @@ def _settings_hash(profile: Profile) -> str:
     """One hash over all settings that the numbers depend on: profile, degradation, camera, faces."""
     from facedepth_kit.faces.people.parametric import FaceSettings
     from facedepth_kit.pairs.degradation import DegradationSettings
-    from facedepth_kit.rendering.zbuffer import Camera
+    from facedepth_kit.rendering.camera import Camera
 
     settings: Mapping[str, Any] = {
         "profile": asdict(profile),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from facedepth_kit.rendering.zbuffer import Mesh
+    from facedepth_kit.rendering.mesh import Mesh
 
 Picture = npt.NDArray[Any]
 

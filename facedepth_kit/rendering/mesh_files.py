@@ -8,7 +8,7 @@ import numpy as np
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 SUFFIXES = (".obj", ".ply")
 

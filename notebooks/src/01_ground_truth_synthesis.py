@@ -74,7 +74,8 @@ print(f"{len(mesh.vertices_mm):,} vertices, {len(mesh.triangles):,} triangles")
 # %%
 import numpy as np
 
-from facedepth_kit.rendering.zbuffer import fit_camera, render_depth_mm
+from facedepth_kit.rendering.camera import fit_camera
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 depth_mm = render_depth_mm(mesh, fit_camera(mesh, fill=0.85))
 print(f"the face lies between {np.nanmin(depth_mm):.0f} and {np.nanmax(depth_mm):.0f} mm from the camera")
@@ -209,7 +210,7 @@ work.save_figure(plots.ground_truth_process(ways), "figure_03.png", caption)
 # %%
 from facedepth_kit.depth import DepthImage
 from facedepth_kit.faces.photos.portraits import Portrait
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 rng = work.rng("figure 4")
 sizes = (180, 460, 108, 320)

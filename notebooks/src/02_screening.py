@@ -59,7 +59,9 @@ from facedepth_kit.depth import from_millimetres, own_range, shaded_relief
 from facedepth_kit.faces.photos.planted import mesh_triangles
 from facedepth_kit.faces.photos.reconstruction import read_photo
 from facedepth_kit.plots import figures as plots
-from facedepth_kit.rendering.zbuffer import Mesh, fit_camera, render_depth_mm
+from facedepth_kit.rendering.camera import fit_camera
+from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 work.show(plots.strip({one.name: plots.squared(read_photo(folder / one.name)) for one in planted[:6]}))
 

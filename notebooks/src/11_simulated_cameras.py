@@ -48,7 +48,8 @@ work
 # %%
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight, find_features, look, read, vote
 from facedepth_kit.cameras.simulated.stage import draw_person, photograph, seat, wall
-from facedepth_kit.rendering.zbuffer import Camera, Light
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light
 
 cameras = {
     "Kinect v1": (StructuredLight(), Camera(800.0, 525.0, (128.0, 128.0), 256)),
@@ -146,7 +147,7 @@ for name, (sensor, camera) in cameras.items():
     lines[name] = (across, np.where(frame > 0, frame - camera.distance_mm, np.nan))
 
 # %%
-from facedepth_kit.rendering.zbuffer import render_view
+from facedepth_kit.rendering.shading import render_view
 
 name, (sensor, camera) = "Kinect v1", cameras["Kinect v1"]
 bare = render_view(seat(person).parts, camera, Light(shadows=False)).depth_mm

@@ -46,7 +46,8 @@ work
 import numpy as np
 
 from facedepth_kit.faces.people.parametric import draw_face, face_mesh
-from facedepth_kit.rendering.zbuffer import Camera, render_depth_mm
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 rng = work.rng("frame")
 camera = Camera(distance_mm=700.0, focal_px=520.0, centre_px=(150.0, 120.0), size_px=300)

@@ -18,7 +18,8 @@ from facedepth_kit.depth import from_millimetres, own_range
 from facedepth_kit.faces.people.parametric import draw_face, face_mesh
 from facedepth_kit.pairs.degradation import degrade
 from facedepth_kit.pairs.store import SynthesisSettings, make_pair
-from facedepth_kit.rendering.zbuffer import fit_camera, render_depth_mm
+from facedepth_kit.rendering.camera import fit_camera
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 
 def milliseconds(work: Callable[[int], object], count: int = 60) -> float:

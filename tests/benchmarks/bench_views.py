@@ -11,7 +11,10 @@ import numpy as np
 from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance, paint_head
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
-from facedepth_kit.rendering.zbuffer import Camera, Light, Mesh, render_depth_mm, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.shading import Light, render_view
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 from tests.benchmarks.bench_pairs import milliseconds
 
 COUNT = 20

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from facedepth_kit.faces.detection import Face
 from facedepth_kit.faces.photos.position_map import Crop, box_square, square_crop, triangles_of
 from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 SIDE = 24
 

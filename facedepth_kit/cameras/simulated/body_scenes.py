@@ -15,7 +15,9 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.bodies import body_mesh, draw_body
 from facedepth_kit.faces.people.parametric import rotation
-from facedepth_kit.rendering.zbuffer import Camera, Mesh, render_depth_mm
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import Mesh, joined
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -43,16 +45,6 @@ class BodySceneSettings:
     noise_mm: tuple[float, float] = (0.8, 3.5)
     near_mm: float = 400.0
     far_mm: float = 4500.0
-
-
-def _joined(parts: list[Mesh]) -> Mesh:
-    first = np.cumsum([0, *(len(part.vertices_mm) for part in parts[:-1])])
-    return Mesh(
-        np.concatenate([part.vertices_mm for part in parts]),
-        np.concatenate([part.triangles + int(start) for part, start in zip(parts, first, strict=True)]).astype(
-            np.int32
-        ),
-    )
 
 
 def _ball(steps: int = 24) -> Mesh:
@@ -112,7 +104,7 @@ def draw_body_scene(
         if reach_mm > distance_mm - settings.near_mm:
             continue  # an arm or a knee would reach past the camera
         low_mm = float(body.vertices_mm[:, 1].min())
-        scene = _joined([body, *_around(rng, settings, low_mm, distance_mm - settings.near_mm)])
+        scene = joined([body, *_around(rng, settings, low_mm, distance_mm - settings.near_mm)])
         looked_at = body.vertices_mm[int(rng.integers(len(body.vertices_mm)))]
         # Hands, feet and face have most of the vertices: half of the views go to the trunk and around it.
         if rng.random() < 0.5:

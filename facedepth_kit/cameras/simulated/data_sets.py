@@ -55,7 +55,8 @@ from facedepth_kit.cameras.simulated.stage import (
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import to_dict
 from facedepth_kit.faces.people.landmarks import marks_from_landmarks
-from facedepth_kit.rendering.zbuffer import Camera, Light
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light
 
 Attack = Literal["bona_fide", "flat_print", "bent_print"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.rendering.zbuffer import ColouredMesh, Mesh
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined
 
 Points = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
@@ -260,13 +260,6 @@ def _grid(points: Points, rows: int, columns: int) -> Mesh:
     a, b, c, d = i * columns + j, i * columns + j + 1, (i + 1) * columns + j, (i + 1) * columns + j + 1
     triangles = np.concatenate([np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, c), (b, d, c))])
     return Mesh(points.astype(np.float32), triangles.astype(np.int32))
-
-
-def joined(meshes: Sequence[Mesh]) -> Mesh:
-    """Several meshes of one space as one."""
-    offsets = np.cumsum([0, *(len(mesh.vertices_mm) for mesh in meshes)])
-    triangles = [mesh.triangles + np.int32(offset) for mesh, offset in zip(meshes, offsets, strict=False)]
-    return Mesh(np.concatenate([mesh.vertices_mm for mesh in meshes]), np.concatenate(triangles))
 
 
 def _brought_back(meshes: Sequence[Mesh], frame: FaceFrame) -> Mesh:

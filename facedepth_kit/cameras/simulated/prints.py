@@ -15,7 +15,9 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.appearance import Appearance, coloured_person
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
 from facedepth_kit.faces.people.parametric import FaceParameters, rotation
-from facedepth_kit.rendering.zbuffer import Camera, ColouredMesh, Light, Mesh, decode_srgb, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
+from facedepth_kit.rendering.shading import Light, decode_srgb, render_view
 
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]

@@ -19,7 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.rendering.zbuffer import Camera, ColouredMesh, Light, Mesh, render_depth_mm, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined
+from facedepth_kit.rendering.shading import Light, render_view
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 FloatArray = npt.NDArray[np.float32]
 Frame = npt.NDArray[np.uint16]
@@ -286,10 +289,7 @@ def _glass_loss(glare_deg: FloatArray, sensor: SensorSettings) -> FloatArray:
 
 def _depth_mm(meshes: Sequence[Mesh], right_mm: float, camera: Camera) -> FloatArray:
     """The scene moved to the right: what a camera that stands as much further left sees."""
-    offsets = np.cumsum([0, *(len(mesh.vertices_mm) for mesh in meshes)])
-    vertices = np.concatenate([mesh.vertices_mm for mesh in meshes])
-    triangles = np.concatenate([mesh.triangles + np.int32(o) for mesh, o in zip(meshes, offsets, strict=False)])
-    return render_depth_mm(_shifted(Mesh(vertices, triangles), right_mm), camera)
+    return render_depth_mm(_shifted(joined(meshes), right_mm), camera)
 
 
 def _reference_camera(camera: Camera, sensor: SensorSettings) -> Camera:

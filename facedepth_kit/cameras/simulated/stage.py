@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.recording import Intrinsics
-from facedepth_kit.cameras.simulated.occluders import joined, painted, spectacles
+from facedepth_kit.cameras.simulated.occluders import painted, spectacles
 from facedepth_kit.cameras.simulated.sensors import SensorSettings, measure
 from facedepth_kit.faces.people.appearance import Appearance, coloured_person, draw_appearance
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, marks_mm
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, rotation
-from facedepth_kit.rendering.zbuffer import Camera, ColouredMesh, Light, Mesh, project, render_depth_mm, render_view
+from facedepth_kit.rendering.camera import Camera, project
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined
+from facedepth_kit.rendering.shading import Light, render_view
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 Points = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]

@@ -23,7 +23,7 @@ from facedepth_kit.faces.people.parametric import (
     read_asset,
     shown_triangles,
 )
-from facedepth_kit.rendering.zbuffer import ColouredMesh, Mesh
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
 
 FloatArray = npt.NDArray[np.float32]
 Colour = tuple[float, float, float]

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.parametric import rotation
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 FloatArray = npt.NDArray[np.float32]
 Angles = tuple[float, float, float]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from facedepth_kit.faces.people.parametric import FaceParameters, Placement, face_placement, load_model, read_asset
-from facedepth_kit.rendering.zbuffer import Camera, project
+from facedepth_kit.rendering.camera import Camera, project
 
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]

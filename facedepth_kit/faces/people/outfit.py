@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from facedepth_kit.faces.people.parametric import FaceParameters, Placement, clip_mesh, load_model, read_asset, rotation
-from facedepth_kit.rendering.zbuffer import ColouredMesh, Mesh
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
 
 FloatArray = npt.NDArray[np.float32]
 Colour = tuple[float, float, float]
@@ -280,7 +280,7 @@ def body_part(
     hem += 40 * (np.abs(flat[:, 0]) / 75) ** 3  # over the shoulders it closes
     cloth = np.clip((hem - height) / 3 + 0.5, 0, 1).astype(np.float32)
     mesh = Mesh(fine.astype(np.float32), body.triangles)
-    from facedepth_kit.rendering.zbuffer import vertex_normals
+    from facedepth_kit.rendering.mesh import vertex_normals
 
     mesh = Mesh(mesh.vertices_mm + CLOTH_MM * cloth[:, None] * vertex_normals(mesh), mesh.triangles)
     band = (np.sin(flat[:, 1] * (2 * np.pi / 42)) > 0.2).astype(np.float32)

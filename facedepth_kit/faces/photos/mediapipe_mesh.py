@@ -31,7 +31,7 @@ from facedepth_kit.faces.detection import Face
 from facedepth_kit.faces.people.subdivision import subdivision_matrix
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop, cut
 from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]

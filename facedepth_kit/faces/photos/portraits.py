@@ -13,7 +13,8 @@ from facedepth_kit.faces.photos.mediapipe_mesh import FaceMesh, model_present
 from facedepth_kit.faces.photos.prnet import PRNet, files_present
 from facedepth_kit.faces.photos.reconstruction import MeshSource
 from facedepth_kit.faces.photos.unwrapping import StandIn
-from facedepth_kit.rendering.zbuffer import Camera, Light, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light, render_view
 
 DISTANCE_MM = 900.0
 HEIGHT_MM = 400.0  # how much of the person the picture shows: the head and some of the shoulders

@@ -29,7 +29,7 @@ from facedepth_kit.faces.photos.position_map import (
     square_crop,
 )
 from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 if TYPE_CHECKING:
     import keras

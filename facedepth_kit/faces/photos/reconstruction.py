@@ -15,7 +15,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.detection import Face, detect_faces, to_grey
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop
-from facedepth_kit.rendering.zbuffer import Mesh
+from facedepth_kit.rendering.mesh import Mesh
 
 FloatArray = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]

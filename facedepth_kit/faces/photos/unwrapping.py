@@ -26,7 +26,9 @@ from facedepth_kit.faces.people.parametric import (
 from facedepth_kit.faces.photos.position_map import SIDE, Crop, Topology, triangles_of
 from facedepth_kit.faces.photos.prnet import crop_for, photo_face
 from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
-from facedepth_kit.rendering.zbuffer import Camera, Mesh, project, rasterize
+from facedepth_kit.rendering.camera import Camera, project
+from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.zbuffer import rasterize
 
 FloatArray = npt.NDArray[np.float32]
 

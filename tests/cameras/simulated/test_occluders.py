@@ -15,7 +15,6 @@ from facedepth_kit.cameras.simulated.occluders import (
     RIGHT_EYE,
     face_frame,
     hand_over_mouth,
-    joined,
     sheet_of_paper,
     spectacles,
     sunglasses,
@@ -24,7 +23,9 @@ from facedepth_kit.cameras.simulated.stage import IDENTITY
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
 from facedepth_kit.faces.people.parametric import draw_face, face_mesh
-from facedepth_kit.rendering.zbuffer import Camera, Mesh, render_depth_mm
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import Mesh, joined
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 CAMERA = Camera(900.0, 700.0)
 SEEDS = range(4)

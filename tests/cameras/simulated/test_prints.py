@@ -9,7 +9,8 @@ from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.people.appearance import draw_appearance
 from facedepth_kit.faces.people.landmarks import project_points
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
-from facedepth_kit.rendering.zbuffer import Camera, Light, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light, render_view
 
 GREY = np.full((40, 30, 3), 188, np.uint8)
 

@@ -10,7 +10,9 @@ import pytest
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, SensorSettings, StructuredLight, measure, vote
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import load_yaml, save_yaml
-from facedepth_kit.rendering.zbuffer import Camera, ColouredMesh, Mesh, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
+from facedepth_kit.rendering.shading import render_view
 
 KINECT_CAMERA = Camera(1000.0, 525.0, (128.0, 128.0), 256)
 STEREO_CAMERA = Camera(1000.0, 920.0, (160.0, 120.0), 320, 240)

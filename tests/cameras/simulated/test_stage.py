@@ -16,7 +16,8 @@ from facedepth_kit.cameras.simulated.stage import (
     wall,
     wander,
 )
-from facedepth_kit.rendering.zbuffer import Camera, Light, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light, render_view
 
 CAMERA = Camera(800.0, 525.0, (128.0, 128.0), 256)
 

@@ -16,7 +16,9 @@ from facedepth_kit.faces.people.appearance import (
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
 from facedepth_kit.faces.people.outfit import HAIR_STYLES, HairStyle, hairline_mm, torso_yaw_deg
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, macro_targets
-from facedepth_kit.rendering.zbuffer import Camera, render_depth_mm, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import render_view
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 HEAD = FaceParameters({}, extent="head")
 CAMERA = Camera(800, 1200, (256, 256), 512)

@@ -16,7 +16,9 @@ from facedepth_kit.faces.people.landmarks import (
     project_points,
 )
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, rotation
-from facedepth_kit.rendering.zbuffer import Camera, Light, project, render_depth_mm, render_view
+from facedepth_kit.rendering.camera import Camera, project
+from facedepth_kit.rendering.shading import Light, render_view
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 # iBUG's order mirrored: the point that a point becomes when the picture is flipped.
 MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38,

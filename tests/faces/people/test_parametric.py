@@ -13,7 +13,9 @@ from facedepth_kit.faces.people.parametric import (
     load_model,
     rotation,
 )
-from facedepth_kit.rendering.zbuffer import Mesh, fit_camera, render_depth_mm
+from facedepth_kit.rendering.camera import fit_camera
+from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 
 def depth_of(parameters: FaceParameters) -> np.ndarray:

@@ -35,7 +35,9 @@ from facedepth_kit.faces.photos.mediapipe_mesh import (
     triangles_from_sides,
 )
 from facedepth_kit.faces.photos.reconstruction import find_faces
-from facedepth_kit.rendering.zbuffer import Camera, Light, fit_camera, render_depth_mm, render_view
+from facedepth_kit.rendering.camera import Camera, fit_camera
+from facedepth_kit.rendering.shading import Light, render_view
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 COLUMNS, ROWS = 18, 26  # 468 points
 REAL = os.environ.get("FACEDEPTH_FACE_MESH")

@@ -29,7 +29,8 @@ from facedepth_kit.faces.photos.position_map import (
 )
 from facedepth_kit.faces.photos.prnet import PRNet, build_network, load_checkpoint, photo_face, variables
 from facedepth_kit.faces.photos.reconstruction import INNER_RADIUS_MM, mesh_in_millimetres
-from facedepth_kit.rendering.zbuffer import Camera, render_depth_mm
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.zbuffer import render_depth_mm
 from tests.faces.prnet_files import Values, random_values, write_checkpoint, write_root, write_uv_data
 
 SPECIFICATION = Path(__file__).resolve().parents[4] / "shared" / "specs" / "prnet_checkpoint_variables.csv"

@@ -23,7 +23,8 @@ from facedepth_kit.faces.photos.reconstruction import (
     read_photo,
     reconstruct,
 )
-from facedepth_kit.rendering.zbuffer import Camera, Light, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.shading import Light, render_view
 from tests.faces.sources import Bowls
 
 Picture = npt.NDArray[np.uint8]

@@ -11,7 +11,7 @@ from facedepth_kit.faces.photos.position_map import square_crop
 from facedepth_kit.faces.photos.prnet import photo_face
 from facedepth_kit.faces.photos.reconstruction import mesh_in_millimetres
 from facedepth_kit.faces.photos.unwrapping import position_map, unwrapping
-from facedepth_kit.rendering.zbuffer import Camera
+from facedepth_kit.rendering.camera import Camera
 
 CAMERA = Camera(distance_mm=700.0, focal_px=950.0, centre_px=(200.0, 200.0), size_px=400)
 NOTHING = np.zeros((400, 400, 3), np.uint8)

@@ -1,0 +1,86 @@
+"""Triangle meshes, and meshes with a surface to look at.
+
+All follow the face model's axes, in millimetres: x to the image's right, y up, z towards the camera, with the origin
+inside the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.common.errors import KitError
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles in space.
+
+    ``vertices_mm`` is float32 (V, 3) in millimetres (x right, y up, z towards the camera), ``triangles``
+    int32 (T, 3), counter-clockwise seen from outside.
+    """
+
+    vertices_mm: FloatArray
+    triangles: npt.NDArray[np.int32]
+
+
+def joined(meshes: Sequence[Mesh]) -> Mesh:
+    """Several meshes of one space as one."""
+    offsets = np.cumsum([0, *(len(mesh.vertices_mm) for mesh in meshes)])
+    triangles = [mesh.triangles + np.int32(offset) for mesh, offset in zip(meshes, offsets, strict=False)]
+    return Mesh(np.concatenate([mesh.vertices_mm for mesh in meshes]), np.concatenate(triangles))
+
+
+@dataclass(frozen=True, eq=False)
+class ColouredMesh:
+    """A mesh with a surface to look at.
+
+    ``colours`` is the linear albedo of each vertex, float32 (V, 3) RGB in 0..1; ``gloss`` float32 (V,) runs from 0
+    (dull) to 1 (wet). ``name`` says what it is ("head", "hair"). Raises :class:`KitError` if the counts differ.
+    """
+
+    mesh: Mesh
+    colours: FloatArray
+    gloss: FloatArray
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        count = len(self.mesh.vertices_mm)
+        if self.colours.shape != (count, 3) or self.gloss.shape != (count,):
+            raise KitError(
+                f"{self.name or 'coloured mesh'}: found colours {self.colours.shape} and gloss {self.gloss.shape}, "
+                f"expected ({count}, 3) and ({count},)"
+            )
+
+
+@numba.njit(cache=True, nogil=True)
+def _vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int32]) -> FloatArray:
+    """Smooth normals: the area-weighted mean over the triangles around each vertex."""
+    normals = np.zeros_like(vertices)
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        ux, uy, uz = vertices[b, 0] - x, vertices[b, 1] - y, vertices[b, 2] - z
+        vx, vy, vz = vertices[c, 0] - x, vertices[c, 1] - y, vertices[c, 2] - z
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for v in (a, b, c):
+            normals[v, 0] += nx
+            normals[v, 1] += ny
+            normals[v, 2] += nz
+    for v in range(normals.shape[0]):
+        length = np.sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2)
+        if length > 0:
+            for k in range(3):
+                normals[v, k] /= length
+    return normals
+
+
+def vertex_normals(mesh: Mesh) -> FloatArray:
+    """Smooth outward normals of length 1, float32 (V, 3); 0 for vertices of no triangle."""
+    return _vertex_normals(mesh.vertices_mm, mesh.triangles)
