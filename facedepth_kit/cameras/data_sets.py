@@ -8,17 +8,14 @@ simulated is said by its ``simulated``; tables and captions made from it must pa
 
 from __future__ import annotations
 
-import itertools
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from facedepth_kit.cameras.recorded.folder import RecordingFolder
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, is_kinectfacedb
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES
-from facedepth_kit.cameras.recorded.recording import Recording
-from facedepth_kit.cameras.recorded.recordings import Recordings, open_recordings
+from facedepth_kit.cameras.recorded.sources import ConcatenatedRecordings, Recordings, open_recordings
 from facedepth_kit.cameras.simulated.data_sets import (
     KinectSettings,
     RealSenseSettings,
@@ -45,7 +42,7 @@ def kinectfacedb(work: Workspace) -> KinectFaceDB:
     settings, seed = KinectSettings(), _seed(work, "KinectFaceDB")
     # The number of people is no part of the key: more people extend what is there.
     key = f"{settings_hash(settings)} {seed}"
-    folder = work.kept_folder("kinectfacedb", key, ["facedepth_kit.cameras.simulated.data_sets"])
+    folder = work.cache_folder("kinectfacedb", key, ["facedepth_kit.cameras.simulated.data_sets"])
     return write_kinectfacedb(folder, work.profile.people, seed=seed, settings=settings, progress=False)
 
 
@@ -57,11 +54,11 @@ def realsense(work: Workspace) -> Recordings:
     """
     found = real_realsense()
     if found:
-        return found[0] if len(found) == 1 else Several(found)
+        return found[0] if len(found) == 1 else ConcatenatedRecordings(found)
     settings, seed = RealSenseSettings(), _seed(work, "RealSense")
     frames = work.profile.camera_frames
     key = f"{frames} {settings_hash(settings)} {seed}"
-    folder = work.kept_folder("realsense", key, ["facedepth_kit.cameras.simulated.data_sets"])
+    folder = work.cache_folder("realsense", key, ["facedepth_kit.cameras.simulated.data_sets"])
     return write_realsense(folder, frames, seed=seed, settings=settings, progress=False)
 
 
@@ -85,29 +82,6 @@ def real_realsense() -> list[Recordings]:
     if next(folder.rglob("*_depth.*"), None) is not None:
         found.append(RecordingFolder(folder))
     return found
-
-
-class Several:
-    """Several data sets as one, one after the other."""
-
-    def __init__(self, members: list[Recordings]) -> None:
-        self.members = members
-
-    @property
-    def simulated(self) -> bool:
-        """Whether any of them is."""
-        return any(member.simulated for member in self.members)
-
-    @property
-    def damaged(self) -> list[str]:
-        """A line for each file that could not be read so far."""
-        return list(itertools.chain.from_iterable(member.damaged for member in self.members))
-
-    def __len__(self) -> int:
-        return sum(len(member) for member in self.members)
-
-    def __iter__(self) -> Iterator[Recording]:
-        return itertools.chain.from_iterable(self.members)
 
 
 def _children(folder: Path) -> list[Path]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from facedepth_kit.common.errors import KitError
 
 if TYPE_CHECKING:
-    from facedepth_kit.cameras.recorded.realsense import Camera, CameraSettings
-    from facedepth_kit.cameras.recorded.recording import Recording
+    from facedepth_kit.cameras.recorded.frame import RecordedFrame
+    from facedepth_kit.cameras.recorded.realsense import RealSenseCamera, StreamSettings
     from facedepth_kit.evaluation.live import LiveFrame
 
 CAMERA = "camera"
@@ -47,13 +47,13 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=_number, default=30, metavar="N", help="the camera's frames a second (30)")
 
 
-def _camera_settings(arguments: argparse.Namespace) -> CameraSettings:
-    from facedepth_kit.cameras.recorded.realsense import CameraSettings
+def _camera_settings(arguments: argparse.Namespace) -> StreamSettings:
+    from facedepth_kit.cameras.recorded.realsense import StreamSettings
 
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", arguments.size)
     if match is None:
         raise KitError(f"--size: found {arguments.size!r}, expected WIDTHxHEIGHT such as 1280x720")
-    return CameraSettings(int(match[1]), int(match[2]), arguments.fps)
+    return StreamSettings(int(match[1]), int(match[2]), arguments.fps)
 
 
 # --- record ---------------------------------------------------------------------------------------------------------
@@ -79,13 +79,13 @@ def record(arguments: argparse.Namespace) -> int:
         raise KitError("--bag: found it beside --from, expected a camera to record")
     with ExitStack() as stack:
         writer = FolderWriter(arguments.output, overwrite=arguments.overwrite)
-        source: Camera | realsense.BagFile
+        source: RealSenseCamera | realsense.BagFile
         if arguments.source is not None:
             source = realsense.BagFile(arguments.source)
         else:
             device = realsense.find_camera(arguments.serial)
             settings = _camera_settings(arguments)
-            source = stack.enter_context(realsense.Camera(settings, device=device, bag=arguments.bag))
+            source = stack.enter_context(realsense.RealSenseCamera(settings, device=device, bag=arguments.bag))
             print(f"{source.name}: recording, Ctrl-C ends it", file=sys.stderr)
         stack.enter_context(writer)
         written = 0
@@ -97,7 +97,7 @@ def record(arguments: argparse.Namespace) -> int:
         try:
             done = realsense.record(source, writer, seconds=arguments.seconds, frames=arguments.frames, on_frame=count)
         except KeyboardInterrupt:  # how a recording without --seconds or --frames is meant to end
-            dropped = source.dropped if isinstance(source, realsense.Camera) else 0
+            dropped = source.dropped if isinstance(source, realsense.RealSenseCamera) else 0
             done = realsense.RecordingReport(written, dropped)
     lost = f", {done.dropped} dropped" if done.dropped else ""
     print(f"{arguments.output}: {done.frames} frames{lost}")
@@ -180,7 +180,7 @@ def line(frame: LiveFrame) -> str:
 def _source(arguments: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
     """The recordings to watch, and what says afterwards which of them were damaged."""
     if arguments.source != CAMERA:
-        from facedepth_kit.cameras.recorded.recordings import open_recordings
+        from facedepth_kit.cameras.recorded.sources import open_recordings
 
         recordings = open_recordings(arguments.source, unit_mm=arguments.unit_mm)
         yield recordings, lambda: recordings.damaged
@@ -189,7 +189,7 @@ def _source(arguments: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
 
     problems: list[str] = []
 
-    def frames(camera: Camera) -> Iterator[Recording]:
+    def frames(camera: RealSenseCamera) -> Iterator[RecordedFrame]:
         with closing(iter(camera)) as stream:
             try:
                 for captured in stream:
@@ -198,7 +198,7 @@ def _source(arguments: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
                 problems.append(str(error))
 
     device = realsense.find_camera(arguments.serial)
-    with realsense.Camera(_camera_settings(arguments), device=device) as camera:
+    with realsense.RealSenseCamera(_camera_settings(arguments), device=device) as camera:
         print(f"{camera.name}: Ctrl-C ends it", file=sys.stderr)
         yield frames(camera), lambda: problems
 

@@ -180,7 +180,7 @@ def _devices(backend: str) -> list[str]:
 
 def realsense() -> Iterator[Finding]:
     """The RealSense SDK, and the libusb it needs."""
-    from facedepth_kit.enhancers.filters import realsense_sdk
+    from facedepth_kit.common.realsense_sdk import realsense_sdk
 
     topic = "cameras and faces"
     try:

@@ -44,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from facedepth_kit import enhancers
-    from facedepth_kit.cameras.recorded.recordings import open_recordings
+    from facedepth_kit.cameras.recorded.sources import open_recordings
     from facedepth_kit.common.paths import data_dir, write_atomically
-    from facedepth_kit.evaluation.own_recordings import evaluate_recordings, summary_rows
+    from facedepth_kit.evaluation.recordings import evaluate_recordings, summary_rows
 
     output: Path | None = arguments.output
     if output is not None and output.exists() and not arguments.overwrite:

@@ -527,4 +527,3 @@ def _describe(error: OSError) -> str:
         # NumPy's word for a write that the disk cut short carries no number.
         return f"{error}{' (is the disk full?)' if 'requested and' in str(error) else ''}"
     return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
 
 HoleFilling = Literal["left", "farthest", "nearest"]
@@ -112,43 +112,6 @@ TABLE_II: dict[str, FilterSettings] = {
     "Sp-Hf16": Spatial("16 pixels"),
     "Sp-HfU": Spatial("unlimited"),
 }
-
-
-@lru_cache(maxsize=1)
-def realsense_sdk() -> Any:
-    """The ``pyrealsense2`` module, with libusb from the ``libusb_package`` wheel where the system has none.
-
-    Raises :class:`KitError` where the SDK has no package for this platform or does not load.
-    """
-    try:
-        return _import_sdk()
-    except ModuleNotFoundError as error:
-        raise KitError(
-            f"RealSense SDK: found no module {error.name}, expected pyrealsense2 (it has no wheel for every platform)"
-        ) from None
-    except ImportError as error:
-        if "libusb" not in str(error):
-            raise KitError(f"RealSense SDK: found pyrealsense2 that does not load ({error})") from None
-    # A system library wins, it knows the distribution's devices; only a bare system gets here.
-    try:
-        import ctypes
-
-        import libusb_package
-
-        path = libusb_package.get_library_path()
-        if path is not None:
-            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-        return _import_sdk()
-    except (ImportError, OSError):
-        raise KitError(
-            "RealSense SDK: found no libusb-1.0, expected the package libusb-package or the system's libusb-1.0-0"
-        ) from None
-
-
-def _import_sdk() -> Any:
-    import pyrealsense2
-
-    return pyrealsense2
 
 
 class _Injector:

@@ -21,7 +21,7 @@ COARSER_WEIGHT = 0.05
 LARGEST_SHARE = 0.15
 
 
-def restore_residual(given: DepthImage, enhanced: DepthImage) -> DepthImage:
+def add_measured_bias(given: DepthImage, enhanced: DepthImage) -> DepthImage:
     """``enhanced`` plus the smooth part of what ``given`` differs from it; both uint16 (256, 256), hole 65535.
 
     The difference is averaged over the measured pixels around each pixel, from 48 px down to 3 px, the coarser scale

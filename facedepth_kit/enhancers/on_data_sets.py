@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.face_crop import Box
 from facedepth_kit.cameras.recorded.folder import FolderWriter
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import (
     FOLDER,
     SIMULATED,
@@ -24,15 +25,14 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
     write_variant,
 )
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage
 from facedepth_kit.enhancers.on_files import EnhanceSettings, FileReport, enhance_recorded, passed_over
 
 Enhance = Callable[[DepthImage], DepthImage]
 Outline = npt.NDArray[np.float64]
-Write = Callable[[Recording], Path]
-Find = Callable[[Recording], tuple[Box | None, Outline | None]]
+Write = Callable[[RecordedFrame], Path]
+Find = Callable[[RecordedFrame], tuple[Box | None, Outline | None]]
 
 
 def is_set(path: Path) -> bool:
@@ -61,7 +61,7 @@ def _bag(path: Path, settings: EnhanceSettings, enhance: Enhance) -> Iterator[Fi
     tracker = FaceTracker()
     recordings = BagFile(path)
 
-    def find(recording: Recording) -> tuple[Box | None, Outline | None]:
+    def find(recording: RecordedFrame) -> tuple[Box | None, Outline | None]:
         if settings.box is not None or recording.picture is None:
             return settings.box, None
         face = tracker(recording.picture)
@@ -85,7 +85,7 @@ def _kinectfacedb(path: Path, settings: EnhanceSettings, enhance: Enhance) -> It
         )
     neutral: dict[tuple[str, str], tuple[Box, Outline] | None] = {}
 
-    def find(recording: Recording) -> tuple[Box | None, Outline | None]:
+    def find(recording: RecordedFrame) -> tuple[Box | None, Outline | None]:
         if settings.box is not None:
             return settings.box, None
         session = (recording.person, recording.session)
@@ -103,7 +103,7 @@ def _kinectfacedb(path: Path, settings: EnhanceSettings, enhance: Enhance) -> It
             raise KitError("found no face in its picture nor in Neutral, expected one (--box says where it is)")
         return found
 
-    def write(recording: Recording) -> Path:
+    def write(recording: RecordedFrame) -> Path:
         write_variant(root, recording, overwrite=settings.overwrite)
         return KinectFaceDB(root, people=[recording.person]).path(
             recording.person, recording.session, recording.variant
@@ -122,14 +122,14 @@ def _neutral_face(recordings: KinectFaceDB, person: str, session: str) -> tuple[
         return None
 
 
-def _face(recording: Recording) -> tuple[Box, Outline] | None:
+def _face(recording: RecordedFrame) -> tuple[Box, Outline] | None:
     from facedepth_kit.faces.detection import detect_face
 
     face = None if recording.picture is None else detect_face(recording.picture)
     return None if face is None else (face.box, face.outline)
 
 
-def _one(source: Path, recording: Recording, enhance: Enhance, find: Find, write: Write) -> FileReport:
+def _one(source: Path, recording: RecordedFrame, enhance: Enhance, find: Find, write: Write) -> FileReport:
     """Enhance and write one frame. Raises ``OSError`` for what would keep all others from being written, too."""
     report = FileReport(source)
     try:

@@ -27,7 +27,7 @@ from facedepth_kit.cameras.recorded.depth_files import (
     write_frame,
 )
 from facedepth_kit.cameras.recorded.face_crop import Box, FaceRegion, close_gaps, crop_face, restore_face
-from facedepth_kit.cameras.recorded.folder import aligned_beside, nearest_about
+from facedepth_kit.cameras.recorded.folder import aligned_beside, nearest_metadata
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
@@ -261,12 +261,12 @@ def recording_enhancer(name: str) -> Enhance:
     A learned enhancer's output is joined to what was measured (:mod:`facedepth_kit.enhancers.measured_bias`). Raises
     :class:`KitError` for an unknown name, and where weights or a package are missing.
     """
-    from facedepth_kit.enhancers.measured_bias import restore_residual
+    from facedepth_kit.enhancers.measured_bias import add_measured_bias
 
     enhancer = _able_enhancer(name)
     if enhancer.kind != "learned":
         return enhancer.enhance
-    return lambda depth: restore_residual(depth, enhancer.enhance(depth))
+    return lambda depth: add_measured_bias(depth, enhancer.enhance(depth))
 
 
 def _able_enhancer(name: str) -> Enhancer:
@@ -347,7 +347,7 @@ def enhance_recorded(
 def _described(job: Job, settings: EnhanceSettings) -> tuple[float, Path | None, str | None]:
     """The file's unit, the picture to find its face in, and in words what of both only ``recording.json`` said."""
     picture = None if settings.image_suffix is None else aligned_picture(job.source, settings.image_suffix)
-    about, path = nearest_about(job.source.parent, job.root)
+    about, path = nearest_metadata(job.source.parent, job.root)
     if path is None:
         return settings.unit_mm or 1.0, picture, None
     assumed = []

@@ -70,7 +70,7 @@ def ground_truths(count: int, seed: int, settings: SynthesisSettings) -> GroundT
     return truths
 
 
-def measure(truths: GroundTruths, degradation: DegradationSettings, seed: int) -> dict[str, ErrorSummary]:
+def measure_errors(truths: GroundTruths, degradation: DegradationSettings, seed: int) -> dict[str, ErrorSummary]:
     """Face RMSE of the eight rows on freshly degraded images of ``truths``."""
     errors: dict[str, list[float]] = {name: [] for name in ROWS}
     rows = {name: enhancers.get(name).enhance for name in ROWS}
@@ -157,11 +157,11 @@ def calibrate(
     rng = np.random.default_rng(seed)
     truths = ground_truths(search_count, seed, synthesis)
     best = synthesis.degradation
-    best_score = score(compare(measure(truths, best, seed)))
+    best_score = score(compare(measure_errors(truths, best, seed)))
     tried, step, began = 1, 0.25, time.monotonic()
     while time.monotonic() - began < seconds:
         candidate = _vary(best, step, rng)
-        value = score(compare(measure(truths, candidate, seed)))
+        value = score(compare(measure_errors(truths, candidate, seed)))
         tried += 1
         if value < best_score:
             best, best_score = candidate, value
@@ -170,4 +170,4 @@ def calibrate(
         else:
             step = max(step * 0.995, 0.05)
     fresh = ground_truths(report_count, seed + 1, synthesis)
-    return Calibration(best, best_score, tried, compare(measure(fresh, best, seed + 1)))
+    return Calibration(best, best_score, tried, compare(measure_errors(fresh, best, seed + 1)))

@@ -1,7 +1,7 @@
 """Prepared camera images kept on disk, and every measure of section IV-E to IV-G of every enhancer on them.
 
 Preparing (Dlib) and enhancing take longest, so both are done once: :func:`keep_faces` writes each prepared image,
-:func:`measure` a line for each image and enhancer. Tables and figures only read those lines.
+:func:`measure_faces` a line for each image and enhancer. Tables and figures only read those lines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.depth import DepthImage, DepthRange
@@ -29,10 +29,10 @@ from facedepth_kit.evaluation.relief import face_relief
 from facedepth_kit.evaluation.surface import MEASURED, hole_share, roughness
 
 if TYPE_CHECKING:
-    from facedepth_kit.cameras.recorded.recordings import Recordings
+    from facedepth_kit.cameras.recorded.sources import Recordings
 
 Enhance = Callable[[DepthImage], DepthImage]
-Prepare = Callable[[Iterable[Recording], list[LeftOut]], Iterator[FaceImage]]
+Prepare = Callable[[Iterable[RecordedFrame], list[LeftOut]], Iterator[FaceImage]]
 
 INDEX = "index.json"
 ARRAYS = ("depth", "mask", "landmarks", "marks", "outline", "picture")
@@ -164,7 +164,7 @@ def measure_image(camera: str, image: FaceImage, enhancer: str, enhanced: DepthI
     )
 
 
-def measure(
+def measure_faces(
     camera: str,
     images: Sequence[FaceImage] | FaceStore,
     enhancers: Mapping[str, Enhance],
@@ -211,7 +211,7 @@ def write_measures(path: Path, rows: Iterable[Measures]) -> None:
 
 
 def read_measures(path: Path) -> list[Measures]:
-    """Read what :func:`measure` or :func:`write_measures` wrote; a last line cut short by a kill is passed over.
+    """Read what :func:`measure_faces` or :func:`write_measures` wrote; a last line cut short by a kill is passed over.
 
     Raises :class:`KitError` for a file of another kind.
     """

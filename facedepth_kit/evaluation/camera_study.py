@@ -16,7 +16,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import weights_dir
 from facedepth_kit.depth import HOLE, DepthImage, DepthRange, Mask
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
-from facedepth_kit.evaluation.camera_measures import FaceStore, Measures, Prepare, keep_faces, measure
+from facedepth_kit.evaluation.camera_measures import FaceStore, Measures, Prepare, keep_faces, measure_faces
 from facedepth_kit.evaluation.camera_tables import INSTRUMENTS
 from facedepth_kit.evaluation.prepared_faces import (
     NEUTRAL,
@@ -29,7 +29,7 @@ from facedepth_kit.evaluation.prepared_faces import (
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
 
 if TYPE_CHECKING:
-    from facedepth_kit.cameras.recorded.recordings import Recordings
+    from facedepth_kit.cameras.recorded.sources import Recordings
     from facedepth_kit.pipeline.workspace import Workspace
 
 CAMERAS = (KINECTFACEDB, REALSENSE)
@@ -50,7 +50,7 @@ def camera_faces(work: Workspace, camera: str, *, progress: bool = False) -> Fac
     """The prepared images of a camera, kept between notebooks and runs."""
     recordings = camera_recordings(work, camera)
     modules = ["facedepth_kit.evaluation.camera_measures", "facedepth_kit.evaluation.prepared_faces"]
-    folder = work.kept_folder(f"faces-{camera}", _fingerprint(recordings), modules)
+    folder = work.cache_folder(f"faces-{camera}", _fingerprint(recordings), modules)
     return keep_faces(folder, recordings, PREPARE[camera], progress=progress)
 
 
@@ -63,9 +63,9 @@ def camera_measures(
     key = f"{store.folder.name} {[hashlib.sha256(card.read_bytes()).hexdigest() for card in cards]}"
     key += checkpoint_state()  # DDRNet's own weights, where the user has brought them
     modules = ["facedepth_kit.evaluation.camera_measures", "facedepth_kit.enhancers"]
-    folder = work.kept_folder(f"measures-{camera}", key, modules)
+    folder = work.cache_folder(f"measures-{camera}", key, modules)
     chosen = {name: enhancers.get(name).enhance for name in names or enhancers.available()}
-    return measure(camera, store, chosen, folder / "measures.csv", progress=progress)
+    return measure_faces(camera, store, chosen, folder / "measures.csv", progress=progress)
 
 
 def counts_by_reason(store: FaceStore) -> dict[str, int]:

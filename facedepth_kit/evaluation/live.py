@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.face_crop import crop_face
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange
 from facedepth_kit.enhancers.on_files import recording_enhancer
@@ -93,7 +93,7 @@ class LiveFrame:
     """
 
     number: int
-    recording: Recording
+    recording: RecordedFrame
     verdict: Verdict
     accepted: bool | None = None
     reason: str = ""
@@ -130,7 +130,7 @@ class LiveFrame:
 
 
 def watch(
-    recordings: Iterable[Recording],
+    recordings: Iterable[RecordedFrame],
     settings: LiveSettings | None = None,
     *,
     enhance: Callable[[DepthImage], DepthImage] | None = None,
@@ -152,7 +152,7 @@ def watch(
             yield replace(frame, number=number, verdict=verdict)
 
 
-def _with_faces(recordings: Generator[Recording]) -> Generator[tuple[Recording, Face | None]]:
+def _with_faces(recordings: Generator[RecordedFrame]) -> Generator[tuple[RecordedFrame, Face | None]]:
     tracker = FaceTracker()
     with closing(recordings):
         for recording in recordings:
@@ -160,7 +160,7 @@ def _with_faces(recordings: Generator[Recording]) -> Generator[tuple[Recording, 
 
 
 def _decide(
-    recording: Recording, face: Face | None, settings: LiveSettings, enhance: Callable[[DepthImage], DepthImage]
+    recording: RecordedFrame, face: Face | None, settings: LiveSettings, enhance: Callable[[DepthImage], DepthImage]
 ) -> LiveFrame:
     """What can be said of a frame without the others."""
     frame = LiveFrame(0, recording, "no face", face=face)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.face_crop import FILL, Box, cut_square
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import (
     CAMERA_SPAN_MM,
@@ -103,7 +103,7 @@ def nearest_mm(depth_mm: npt.NDArray[np.floating], area: Mask | None = None) -> 
     return float(np.nanmin(values))
 
 
-def prepare_kinectfacedb(recordings: Iterable[Recording], left_out: list[LeftOut]) -> Iterator[FaceImage]:
+def prepare_kinectfacedb(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FaceImage]:
     """KinectFaceDB's frames with the masks of their Neutral image; frames of a person and session come together.
 
     What cannot be evaluated is added to ``left_out``: every frame of a session whose Neutral is missing or shows Dlib
@@ -125,7 +125,7 @@ def prepare_kinectfacedb(recordings: Iterable[Recording], left_out: list[LeftOut
                 left_out.append(_left_out(frame, str(error)))
 
 
-def prepare_faces(recordings: Iterable[Recording], left_out: list[LeftOut]) -> Iterator[FaceImage]:
+def prepare_faces(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FaceImage]:
     """Frames of any size with an aligned picture: the square around the face that Dlib finds there, as 256x256.
 
     Frames without a picture, without a face or without depth in the square are added to ``left_out``.
@@ -141,7 +141,7 @@ def prepare_faces(recordings: Iterable[Recording], left_out: list[LeftOut]) -> I
             left_out.append(_left_out(recording, str(error)))
 
 
-def _in_frame(frame: Recording, neutral: Face) -> FaceImage:
+def _in_frame(frame: RecordedFrame, neutral: Face) -> FaceImage:
     """A KinectFaceDB frame as it is, in the region and with the mask of its Neutral image."""
     if frame.depth.shape != (SIZE, SIZE):
         raise KitError(f"{frame.name}: found depth of {frame.depth.shape}, expected KinectFaceDB's {(SIZE, SIZE)}")
@@ -168,7 +168,7 @@ def _in_frame(frame: Recording, neutral: Face) -> FaceImage:
     )
 
 
-def _in_square(frame: Recording, face: Face) -> FaceImage:
+def _in_square(frame: RecordedFrame, face: Face) -> FaceImage:
     left, top, side = face_square(face.box)
     depth_mm = cut_square(frame.depth, left, top, side, unit_mm=frame.unit_mm)
     depth_range = DepthRange(nearest_mm(depth_mm), CAMERA_SPAN_MM)
@@ -220,7 +220,7 @@ def _as_bytes(picture: npt.NDArray[np.generic] | None) -> npt.NDArray[np.uint8] 
     return to_grey(picture)
 
 
-def _millimetres(frame: Recording) -> npt.NDArray[np.float32]:
+def _millimetres(frame: RecordedFrame) -> npt.NDArray[np.float32]:
     return np.where(frame.depth > 0, frame.depth * np.float32(frame.unit_mm), np.float32(np.nan)).astype(np.float32)
 
 
@@ -228,11 +228,11 @@ def _pixels(start: float, side: float) -> slice:
     return slice(max(int(np.floor(start)), 0), max(int(np.ceil(start + side)), 0))
 
 
-def _names(frame: Recording) -> dict[str, Any]:
+def _names(frame: RecordedFrame) -> dict[str, Any]:
     return {key: getattr(frame, key) for key in ("name", "person", "session", "variant", "simulated")}
 
 
-def _left_out(frame: Recording, reason: str) -> LeftOut:
+def _left_out(frame: RecordedFrame, reason: str) -> LeftOut:
     return LeftOut(frame.name, frame.person, frame.session, frame.variant, reason)
 
 

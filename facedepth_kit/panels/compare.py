@@ -95,7 +95,7 @@ class EnhancerPanel(parts.Panel):
         """Offer a depth file, or the first recordings of a folder or ``.bag``. Raises :class:`KitError`."""
         path = Path(path).expanduser()
         if path.is_dir() or path.suffix.lower() == ".bag":
-            from facedepth_kit.cameras.recorded.recordings import open_recordings
+            from facedepth_kit.cameras.recorded.sources import open_recordings
 
             found = list(from_recordings(open_recordings(path), FROM_FOLDER))
             if not found:

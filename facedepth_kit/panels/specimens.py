@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.depth_files import aligned_picture, read_frame, read_picture
 from facedepth_kit.cameras.recorded.face_crop import close_gaps, crop_face
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange, Mask, Picture
 from facedepth_kit.pairs.degradation import DegradationSettings, degrade
@@ -72,23 +72,23 @@ def synthetic(choice: FaceChoice, *, seed: int = 0, settings: DegradationSetting
     )
 
 
-def from_recordings(recordings: Iterable[Recording], count: int | None = None) -> Iterator[Specimen]:
+def from_recordings(recordings: Iterable[RecordedFrame], count: int | None = None) -> Iterator[Specimen]:
     """Specimens of the first ``count`` recordings in whose aligned picture Dlib finds a face; others are left out."""
     found = (specimen for recording in recordings if (specimen := from_recording(recording)) is not None)
     return islice(found, count)
 
 
-def first_of_each(recordings: Iterable[Recording]) -> Iterator[Recording]:
+def first_of_each(recordings: Iterable[RecordedFrame]) -> Iterator[RecordedFrame]:
     """Of frames that were taken one after the other of the same person, session and variant, the first."""
 
-    def taken(recording: Recording) -> tuple[str, str, str, str]:
+    def taken(recording: RecordedFrame) -> tuple[str, str, str, str]:
         return recording.person, recording.session, recording.variant, recording.name.rpartition("/")[0]
 
     for _, frames in groupby(recordings, taken):
         yield next(frames)
 
 
-def from_recording(recording: Recording) -> Specimen | None:
+def from_recording(recording: RecordedFrame) -> Specimen | None:
     """The face of a recording, cut out as ``facedepth enhance`` does; None where Dlib finds none, or no depth there."""
     from facedepth_kit.evaluation.prepared_faces import into_square
     from facedepth_kit.faces.detection import detect_face, to_grey
@@ -145,7 +145,7 @@ def from_file(path: str | Path, *, unit_mm: float = 1.0) -> Specimen:
     beside = [aligned_picture(path, suffix) for suffix in PICTURES]
     pictures = [read_picture(picture) for picture in beside if picture.is_file() and picture != path]
     if pictures and pictures[0].shape[:2] == frame.shape:
-        found = from_recording(Recording(path.name, frame, unit_mm=unit_mm, picture=pictures[0]))
+        found = from_recording(RecordedFrame(path.name, frame, unit_mm=unit_mm, picture=pictures[0]))
         if found is not None:
             return replace(found, note="Your own file.")
     if not frame.any():

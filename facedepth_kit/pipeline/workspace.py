@@ -96,12 +96,12 @@ class Workspace:
         with write_atomically(self.results / name, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
-    def kept_folder(self, purpose: str, key: str, modules: Sequence[str]) -> Path:
-        """A folder in ``build/<profile>/kept`` for long work that may be finished later, such as pairs or a training.
+    def cache_folder(self, purpose: str, key: str, modules: Sequence[str]) -> Path:
+        """A folder in ``build/<profile>/cache`` for long work that may be finished later, such as pairs or a training.
 
         Its name holds ``key`` and the code of ``modules``, so what lies in it is never stale; older ones are removed.
         """
-        parent = results_dir(self.profile.name) / "kept"
+        parent = results_dir(self.profile.name) / "cache"
         digest = hashlib.sha256(f"{key} {code_digest(modules)}".encode()).hexdigest()[:12]
         path = parent / f"{purpose}-{digest}"
         for stale in parent.glob(f"{purpose}-*"):
@@ -119,7 +119,7 @@ class Workspace:
 
         settings = settings or SynthesisSettings()
         seed = zlib.crc32(f"{self.seed} {purpose}".encode())
-        folder = self.kept_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs.store"])
+        folder = self.cache_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs.store"])
         return synthesize(folder, count, seed=seed, settings=settings, progress=False)
 
     def _destination(self) -> str:

@@ -49,7 +49,7 @@ import numpy as np
 from facedepth_kit.faces.photos.planted import plant
 
 count = work.profile.calibration_pairs
-folder = work.kept_folder("planted photos", f"{count} {work.seed}", ["facedepth_kit.faces.photos.planted"])
+folder = work.cache_folder("planted photos", f"{count} {work.seed}", ["facedepth_kit.faces.photos.planted"])
 shutil.rmtree(folder, ignore_errors=True)
 planted = plant(folder, count, work.rng("photos"), people=max(count // 20, 3))
 print(f"{len(planted)} photos in {len(list(folder.iterdir()))} folders")

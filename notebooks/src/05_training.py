@@ -75,7 +75,7 @@ from facedepth_kit.common.settings import settings_hash
 from facedepth_kit.networks.trainer import train
 
 key = f"{settings_hash(settings)} {store.fingerprint}"
-folder = work.kept_folder("first-steps", key, ["facedepth_kit.networks.trainer"])
+folder = work.cache_folder("first-steps", key, ["facedepth_kit.networks.trainer"])
 progress = train(store, folder, settings, progress_bar=False)
 print(f"{progress.steps} steps over {progress.images} images")
 

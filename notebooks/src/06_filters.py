@@ -36,7 +36,8 @@ work
 # These are not imitations: each filter is the SDK's. A *software device* takes an array for a camera's frame.
 
 # %%
-from facedepth_kit.enhancers.filters import TABLE_II, filtered, realsense_sdk
+from facedepth_kit.common.realsense_sdk import realsense_sdk
+from facedepth_kit.enhancers.filters import TABLE_II, filtered
 
 print("RealSense SDK", getattr(realsense_sdk(), "__version__", "of unknown version"))
 for name, settings in TABLE_II.items():

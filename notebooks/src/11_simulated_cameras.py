@@ -104,14 +104,14 @@ work.save_figure(grid, "simulated_sensors.png", caption)
 # %%
 import numpy as np
 
-from facedepth_kit.cameras.simulated.sensors import measure
+from facedepth_kit.cameras.simulated.sensors import measure_depth
 
 distances = [400.0, 500.0, 650.0, 800.0, 1000.0, 1300.0]
 steps = {name: [sensor.step_mm(mm) for mm in distances] for name, (sensor, _) in cameras.items()}
 spread = {name: [] for name in cameras}
 for name, (sensor, camera) in cameras.items():
     for mm in distances:
-        frame = measure([wall(mm, camera, (0.7, 0.7, 0.7))], camera, sensor, rng)
+        frame = measure_depth([wall(mm, camera, (0.7, 0.7, 0.7))], camera, sensor, rng)
         spread[name].append(float(np.std(frame[frame > 0])) if (frame > 0).any() else float("nan"))
 print(f"Kinect v1 at 0.8 m: {cameras['Kinect v1'][0].step_mm(800.0):.2f} mm")
 
@@ -202,7 +202,7 @@ frames = {}
 for baseline_mm in (37.5, 75.0, 150.0):
     changed = replace(StructuredLight(), baseline_mm=baseline_mm)
     width = changed.focal_px * baseline_mm * (1 / 800 - 1 / 1250)
-    frame = measure(scene.parts, camera, changed, rng)
+    frame = measure_depth(scene.parts, camera, changed, rng)
     label = f"baseline {baseline_mm:g} mm\nband {width:.0f} px, step {changed.step_mm(800):.1f} mm"
     frames[label] = figures.frame_picture(frame, 785.0, span_mm=600.0)
 work.show(plots.picture_grid([list(frames.values())], [list(frames)], size=2.6))

@@ -55,7 +55,7 @@ for camera, store in stores.items():
 from IPython.display import display
 
 from facedepth_kit.plots import figures as plots
-from facedepth_kit.plots import recordings as figures
+from facedepth_kit.plots import cameras as figures
 
 for camera, store in stores.items():
     image = camera_study.sample(store, "0011")

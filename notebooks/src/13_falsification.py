@@ -46,7 +46,7 @@ from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_tables import CONDITIONS
 from facedepth_kit.evaluation.published import KINECTFACEDB
 from facedepth_kit.plots import figures as plots
-from facedepth_kit.plots import recordings as figures
+from facedepth_kit.plots import cameras as figures
 
 store = camera_study.camera_faces(work, KINECTFACEDB)
 images = {variant: camera_study.sample(store, "0025", variant) for variant in CONDITIONS.values()}

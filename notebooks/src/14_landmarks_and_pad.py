@@ -43,7 +43,7 @@ work
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_measures import read_measures
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
-from facedepth_kit.plots import recordings as figures
+from facedepth_kit.plots import cameras as figures
 
 stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
 store = stores[KINECTFACEDB]

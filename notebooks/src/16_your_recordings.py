@@ -214,8 +214,8 @@ work.save_table("recordings", table, caption)
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.cameras.recorded.recordings import open_recordings
-from facedepth_kit.evaluation.own_recordings import evaluate_recordings, summary_rows
+from facedepth_kit.cameras.recorded.sources import open_recordings
+from facedepth_kit.evaluation.recordings import evaluate_recordings, summary_rows
 
 names = [name for name in ("None", "Sp-HfU", "Telea+bilateral", "DL-Delta-1", name) if name in enhancers.available()]
 rows = [{"enhancer": name, "frames": 0} for name in names]
@@ -242,7 +242,7 @@ work.save_table("recordings_measures", rows, caption, digits=3)
 # %%
 from IPython.display import Markdown, display
 
-from facedepth_kit.evaluation.own_recordings import kept_tables
+from facedepth_kit.evaluation.recordings import kept_tables
 from facedepth_kit.pipeline.workspace import markdown_table
 
 shown = ("enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm")

@@ -13,8 +13,8 @@ import pytest
 
 from facedepth_kit.cameras.recorded.face_crop import crop_face
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import read_depth_text, write_variant
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings, realsense_recording
 from facedepth_kit.enhancers.on_files import recording_enhancer
 from facedepth_kit.evaluation.live import LiveSettings, watch
@@ -98,7 +98,7 @@ def test_frames_a_second(folder: Path) -> None:
 
 def test_kinectfacedb_text(tmp_path: Path) -> None:
     depth = np.random.default_rng(0).integers(0, 1200, (256, 256), dtype=np.uint16)
-    write_variant(tmp_path, Recording("a", depth, person="0001", session="s1", variant="Neutral"))
+    write_variant(tmp_path, RecordedFrame("a", depth, person="0001", session="s1", variant="Neutral"))
     path = next(tmp_path.rglob("*.txt"))
     ours = median_ms(lambda: read_depth_text(path))
     numpys = median_ms(lambda: np.loadtxt(path, np.int64), 3)

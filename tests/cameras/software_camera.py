@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.enhancers.filters import realsense_sdk
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 
 
 class SoftwareCamera:

@@ -8,8 +8,9 @@ import pytest
 
 from facedepth_kit.cameras import data_sets as datasets
 from facedepth_kit.cameras.recorded.folder import FolderWriter
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import FOLDER, write_variant
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.sources import ConcatenatedRecordings
 from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo
 from facedepth_kit.pipeline.profiles import get_profile
@@ -27,8 +28,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace("test", profile, 2023, tmp_path / "figures", tmp_path / "results")
 
 
-def kinect_frame(depth: int) -> Recording:
-    return Recording(
+def kinect_frame(depth: int) -> RecordedFrame:
+    return RecordedFrame(
         "frame",
         np.full((256, 256), depth, np.uint16),
         picture=np.zeros((256, 256, 3), np.uint8),
@@ -49,7 +50,7 @@ def test_the_users_own_kinectfacedb_comes_first(place: str, work: Workspace, tmp
 
 def test_the_users_own_realsense_recordings_come_first(work: Workspace, tmp_path: Path) -> None:
     with FolderWriter(tmp_path / "data" / "RealSense" / "monday", unit_mm=0.1) as writer:
-        writer.write(Recording("", np.full((48, 64), 5000, np.uint16), unit_mm=0.1))
+        writer.write(RecordedFrame("", np.full((48, 64), 5000, np.uint16), unit_mm=0.1))
     found = datasets.realsense(work)
     assert not found.simulated
     assert [recording.unit_mm for recording in found] == [0.1]
@@ -61,11 +62,11 @@ def test_several_data_sets_read_as_one(tmp_path: Path) -> None:
     members = []
     for name, simulated in (("a", False), ("b", True)):
         with FolderWriter(tmp_path / name, simulated=simulated) as writer:
-            writer.write(Recording("000", np.full((48, 64), 500, np.uint16)))
-            writer.write(Recording("001", np.full((48, 64), 501, np.uint16)))
+            writer.write(RecordedFrame("000", np.full((48, 64), 500, np.uint16)))
+            writer.write(RecordedFrame("001", np.full((48, 64), 501, np.uint16)))
         members.append(RecordingFolder(tmp_path / name))
     (tmp_path / "b" / "001_depth.png").write_bytes(b"damaged")
-    several = datasets.Several(list(members))
+    several = ConcatenatedRecordings(list(members))
     assert len(several) == 4
     assert [int(r.depth[0, 0]) for r in several] == [500, 501, 500]
     assert len(several.damaged) == 1

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 from facedepth_kit.depth import HOLE, DepthImage
 from facedepth_kit.enhancers.filters import (
     TABLE_II,
@@ -18,7 +19,6 @@ from facedepth_kit.enhancers.filters import (
     Spatial,
     decimated,
     filtered,
-    realsense_sdk,
 )
 
 H = int(HOLE)

@@ -5,7 +5,7 @@ import pytest
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.enhancers.measured_bias import restore_residual
+from facedepth_kit.enhancers.measured_bias import add_measured_bias
 
 
 def plane() -> DepthImage:
@@ -15,20 +15,20 @@ def plane() -> DepthImage:
 def test_an_enhancer_that_is_right_stays_as_it_is() -> None:
     given = plane()
     given[100:130, 100:130] = HOLE
-    np.testing.assert_array_equal(restore_residual(given, plane()), plane())
+    np.testing.assert_array_equal(add_measured_bias(given, plane()), plane())
 
 
 def test_a_constant_bias_is_taken_back_in_measured_pixels_and_in_holes() -> None:
     given = plane()
     given[100:140, 100:140] = HOLE
-    restored = restore_residual(given, plane() + np.uint16(2_000)).astype(int)
+    restored = add_measured_bias(given, plane() + np.uint16(2_000)).astype(int)
     assert np.abs(restored - plane()).max() < 60  # of 2,000
 
 
 def test_noise_of_the_sensor_is_averaged_not_copied() -> None:
     rng = np.random.default_rng(0)
     noisy = (plane() + rng.normal(0, 500, (256, 256))).astype(np.uint16)
-    restored = restore_residual(noisy, plane()).astype(float)
+    restored = add_measured_bias(noisy, plane()).astype(float)
     assert (restored - plane())[20:-20, 20:-20].std() < 0.2 * 500
 
 
@@ -37,8 +37,8 @@ def test_another_surface_is_no_bias_and_holes_stay() -> None:
     enhanced[:20] = HOLE
     given = plane()
     given[200:] += np.uint16(20_000)
-    restored = restore_residual(given, enhanced)
+    restored = add_measured_bias(given, enhanced)
     assert (restored[:20] == HOLE).all()
     np.testing.assert_array_equal(restored[20:], enhanced[20:])
     with pytest.raises(KitError, match="float64"):
-        restore_residual(given.astype(float), enhanced)
+        add_measured_bias(given.astype(float), enhanced)

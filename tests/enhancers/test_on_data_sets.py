@@ -10,12 +10,12 @@ import pytest
 
 from facedepth_kit.cameras.recorded.depth_files import read_frame, write_frame
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, mark_simulated, write_variant
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.cli import main as cli
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.enhancers.filters import realsense_sdk
 from facedepth_kit.enhancers.on_data_sets import is_set
 from facedepth_kit.enhancers.on_files import EnhanceSettings, FileReport, enhance_files
 from tests.faces.test_detection import drawn_face
@@ -49,7 +49,7 @@ def holes(depth: npt.NDArray[np.uint16]) -> int:
 def test_a_recording_says_unit_and_picture_itself(tmp_path: Path) -> None:
     depth, picture = seen(unit_mm=0.25)
     with FolderWriter(tmp_path / "in" / "deep", unit_mm=0.25) as writer:
-        writer.write(Recording("1", depth, unit_mm=0.25, picture=picture))
+        writer.write(RecordedFrame("1", depth, unit_mm=0.25, picture=picture))
     (report,) = run([tmp_path / "in"], tmp_path / "out")
     assert report.error is None
     assert report.assumed == "steps of 0.25 mm (recording.json); face found in *_color.png"
@@ -64,7 +64,7 @@ def test_a_recording_says_unit_and_picture_itself(tmp_path: Path) -> None:
 def test_options_win_over_what_a_recording_says(tmp_path: Path) -> None:
     depth, picture = seen()
     with FolderWriter(tmp_path / "in", unit_mm=0.25) as writer:
-        writer.write(Recording("1", depth, unit_mm=0.25, picture=picture))
+        writer.write(RecordedFrame("1", depth, unit_mm=0.25, picture=picture))
     (report,) = run([tmp_path / "in"], tmp_path / "out", unit_mm=1.0, box=(40, 20, 216, 240))
     assert report.assumed is None
     assert report.near_mm == pytest.approx(595, abs=2)
@@ -96,7 +96,7 @@ def test_the_command_says_once_what_was_recorded(tmp_path: Path, capsys: pytest.
     depth, picture = seen()
     with FolderWriter(tmp_path / "in") as writer:
         for name in ("1", "2"):
-            writer.write(Recording(name, depth, picture=picture))
+            writer.write(RecordedFrame(name, depth, picture=picture))
     code = cli.main(["enhance", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--enhancer", "Telea"])
     assert code == 0
     lines = capsys.readouterr().out.splitlines()
@@ -134,7 +134,7 @@ def people(tmp_path: Path) -> Path:
     for variant, shown in (("Neutral", picture), ("OcclusionPaper", blank), ("LeftProfile", blank)):
         write_variant(
             tmp_path / "set",
-            Recording(
+            RecordedFrame(
                 "frame",
                 depth,
                 picture=shown,

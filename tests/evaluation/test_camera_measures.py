@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, DepthRange
 from facedepth_kit.evaluation.camera_measures import (
     FaceStore,
     keep_faces,
-    measure,
+    measure_faces,
     measure_image,
     read_measures,
     write_measures,
@@ -32,12 +32,12 @@ class Scene:
     def __len__(self) -> int:
         return 3
 
-    def __iter__(self) -> Iterator[Recording]:
+    def __iter__(self) -> Iterator[RecordedFrame]:
         for index in range(3):
-            yield Recording(f"frame{index}", np.full((256, 256), 500 + index, np.uint16), simulated=True)
+            yield RecordedFrame(f"frame{index}", np.full((256, 256), 500 + index, np.uint16), simulated=True)
 
 
-def prepared(recordings: Iterable[Recording], left_out: list[LeftOut]) -> Iterator[FaceImage]:
+def prepared(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FaceImage]:
     """A face image of each frame but the second, without any search for a face."""
     for recording in recordings:
         if recording.name == "frame1":
@@ -119,7 +119,7 @@ def test_a_finished_store_is_not_made_again(tmp_path: Path) -> None:
 def test_every_image_and_enhancer_has_a_line(tmp_path: Path) -> None:
     images = [face(name) for name in "abc"]
     path = tmp_path / "measures.csv"
-    rows = measure("kinectfacedb", images, {"None": np.copy, "fill": fill}, path, batch_size=2)
+    rows = measure_faces("kinectfacedb", images, {"None": np.copy, "fill": fill}, path, batch_size=2)
     assert [(row.name, row.enhancer) for row in rows] == [(name, e) for name in "abc" for e in ("None", "fill")]
     assert [row.holes for row in rows] == [0.02, 0.0] * 3
     assert {(row.name, row.enhancer) for row in read_measures(path)} == {(row.name, row.enhancer) for row in rows}
@@ -140,21 +140,21 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
         return depth.copy()
 
     with pytest.raises(KeyboardInterrupt):
-        measure("x", images, {"None": counting}, path, batch_size=2)
+        measure_faces("x", images, {"None": counting}, path, batch_size=2)
     # A kill in the middle of writing leaves half a line.
     path.write_text(path.read_text() + "x,c,,,Neutral,None,0.1", encoding="utf-8")
-    rows = measure("x", images, {"None": counting}, path, batch_size=2)
+    rows = measure_faces("x", images, {"None": counting}, path, batch_size=2)
     assert calls == [2, 2, 2]
     assert [row.name for row in rows] == list("abcd")
     assert len(read_measures(path)) == 4
-    measure("x", images, {"None": counting, "fill": fill}, path, batch_size=4)
+    measure_faces("x", images, {"None": counting, "fill": fill}, path, batch_size=4)
     assert calls == [2, 2, 2]  # only the new enhancer ran
     assert len(read_measures(path)) == 8
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="output shape"):
-        measure("x", [face("a")], {"bad": lambda depth: depth[:, :10]}, tmp_path / "m.csv")
+        measure_faces("x", [face("a")], {"bad": lambda depth: depth[:, :10]}, tmp_path / "m.csv")
     (tmp_path / "other.csv").write_text("pair,None\n0,1\n")
     with pytest.raises(KitError, match="measures per image"):
         read_measures(tmp_path / "other.csv")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import write_variant
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_measures import FaceStore, Measures
@@ -21,7 +21,7 @@ VARIANTS = ("Neutral", "OpenMouth", "LeftProfile", "OcclusionMouth")
 
 
 @pytest.fixture
-def work(simulated_face: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def work(simulated_face: RecordedFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A desk with a KinectFaceDB of two people in the data folder, each variant the same frame."""
     for person in ("0003", "0011"):
         for variant in VARIANTS:
@@ -41,7 +41,7 @@ def test_the_users_own_data_set_is_measured_once(work: Workspace) -> None:
     assert camera_study.origins({KINECTFACEDB: store}) == "KinectFaceDB (Kinect v1): 8 images."
     first = camera_study.camera_measures(work, KINECTFACEDB, ["None", "Telea"])
     assert len(first) == 8 * 2
-    (file,) = work.kept_folder("x", "", []).parent.glob("measures-kinectfacedb-*/measures.csv")
+    (file,) = work.cache_folder("x", "", []).parent.glob("measures-kinectfacedb-*/measures.csv")
     written = file.stat().st_mtime_ns
     again = camera_study.camera_measures(work, KINECTFACEDB, ["None"])
     assert [row.name for row in again] == [row.name for row in first if row.enhancer == "None"]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.simulated.data_sets import Attack, RealSenseSettings, realsense_recording
 from facedepth_kit.cli import main as cli
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 from facedepth_kit.depth import DepthImage
-from facedepth_kit.enhancers.filters import realsense_sdk
 from facedepth_kit.evaluation.live import (
     LiveFrame,
     LiveSettings,
@@ -35,7 +35,7 @@ SMALL = RealSenseSettings(width_px=424, height_px=240, focal_px=306.0)
 
 
 @pytest.fixture(scope="module")
-def rendered() -> dict[str, Recording]:
+def rendered() -> dict[str, RecordedFrame]:
     """One simulated D435 frame each of a person, a flat and a bent print, 424x240."""
     kinds: tuple[Attack, ...] = ("bona_fide", "flat_print", "bent_print")
     return {kind: next(realsense_recording(11, 4, kind, 1, SMALL)) for kind in kinds}
@@ -45,7 +45,7 @@ def as_it_is(depth: DepthImage) -> DepthImage:
     return depth.copy()
 
 
-def moving(frame: Recording, count: int) -> list[Recording]:
+def moving(frame: RecordedFrame, count: int) -> list[RecordedFrame]:
     """The frame again and again, shifted by a few pixels each time."""
     assert frame.picture is not None
     return [
@@ -65,7 +65,7 @@ def moving(frame: Recording, count: int) -> list[Recording]:
 @pytest.mark.parametrize(
     ("kind", "verdict"), [("bona_fide", "bona fide"), ("flat_print", "attack"), ("bent_print", "attack")]
 )
-def test_faces_pass_and_prints_do_not(rendered: dict[str, Recording], kind: str, verdict: str) -> None:
+def test_faces_pass_and_prints_do_not(rendered: dict[str, RecordedFrame], kind: str, verdict: str) -> None:
     frames = list(watch(moving(rendered[kind], 10), enhance=as_it_is))
     assert [frame.number for frame in frames] == list(range(10))
     assert [frame.recording.name for frame in frames] == [f"{index:03d}" for index in range(10)]
@@ -81,7 +81,7 @@ def test_faces_pass_and_prints_do_not(rendered: dict[str, Recording], kind: str,
             assert frame.reason.startswith("flat")
 
 
-def test_the_shipped_enhancer_fills_landmarks_and_keeps_the_decisions(rendered: dict[str, Recording]) -> None:
+def test_the_shipped_enhancer_fills_landmarks_and_keeps_the_decisions(rendered: dict[str, RecordedFrame]) -> None:
     for kind, accepted in (("bona_fide", True), ("flat_print", False)):
         frames = list(watch(moving(rendered[kind], 2)))
         assert [frame.accepted for frame in frames] == [accepted] * 2
@@ -93,7 +93,7 @@ def test_the_shipped_enhancer_fills_landmarks_and_keeps_the_decisions(rendered: 
             assert (frame.depth != frame.given).any()
 
 
-def test_landmarks_fall_on_the_same_point_of_picture_and_crop(rendered: dict[str, Recording]) -> None:
+def test_landmarks_fall_on_the_same_point_of_picture_and_crop(rendered: dict[str, RecordedFrame]) -> None:
     frame = next(watch([rendered["bona_fide"]], enhance=as_it_is))
     assert frame.face is not None
     assert frame.given is not None
@@ -105,7 +105,7 @@ def test_landmarks_fall_on_the_same_point_of_picture_and_crop(rendered: dict[str
     assert crop_mm == pytest.approx(frame.recording.depth[y, x] * frame.recording.unit_mm, abs=4)
 
 
-def test_large_faces_are_cut_from_every_second_pixel(rendered: dict[str, Recording]) -> None:
+def test_large_faces_are_cut_from_every_second_pixel(rendered: dict[str, RecordedFrame]) -> None:
     small = rendered["bona_fide"]
     assert small.picture is not None
     large = replace(
@@ -124,7 +124,7 @@ def test_large_faces_are_cut_from_every_second_pixel(rendered: dict[str, Recordi
     assert after.relief.nose_mm == pytest.approx(before.relief.nose_mm, abs=4)
 
 
-def test_holes_at_the_nose_reject_and_say_so(rendered: dict[str, Recording]) -> None:
+def test_holes_at_the_nose_reject_and_say_so(rendered: dict[str, RecordedFrame]) -> None:
     given = rendered["bona_fide"]
     seen = next(watch([given], enhance=as_it_is)).face
     assert seen is not None
@@ -138,7 +138,7 @@ def test_holes_at_the_nose_reject_and_say_so(rendered: dict[str, Recording]) -> 
     json.dumps(frame.row(), allow_nan=False)
 
 
-def test_frames_that_hold_nothing_are_no_error(rendered: dict[str, Recording]) -> None:
+def test_frames_that_hold_nothing_are_no_error(rendered: dict[str, RecordedFrame]) -> None:
     good = rendered["bona_fide"]
     assert good.picture is not None
     nothing = np.zeros_like(good.depth)
@@ -146,8 +146,8 @@ def test_frames_that_hold_nothing_are_no_error(rendered: dict[str, Recording]) -
         (replace(good, picture=None), None, "no picture"),
         (replace(good, picture=np.full_like(good.picture, 90)), None, "no face"),
         (replace(good, depth=nothing), False, "no depth in the face"),
-        (Recording("tiny", np.ones((5, 6), np.uint16), picture=np.zeros((5, 6), np.uint8)), None, "no face"),
-        (Recording("infrared", nothing, picture=good.picture[..., 0].astype(np.uint16) * 9), False, "no depth"),
+        (RecordedFrame("tiny", np.ones((5, 6), np.uint16), picture=np.zeros((5, 6), np.uint8)), None, "no face"),
+        (RecordedFrame("infrared", nothing, picture=good.picture[..., 0].astype(np.uint16) * 9), False, "no depth"),
         (replace(good, depth=np.full_like(good.depth, 65535)), False, ""),
         (good, True, ""),
     ]
@@ -159,7 +159,7 @@ def test_frames_that_hold_nothing_are_no_error(rendered: dict[str, Recording]) -
 
 
 def test_an_enhancer_that_cannot_run_is_told_before_the_first_frame() -> None:
-    def never() -> Iterator[Recording]:
+    def never() -> Iterator[RecordedFrame]:
         raise AssertionError
         yield
 
@@ -283,7 +283,7 @@ def test_side_by_side_keeps_the_order() -> None:
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
-def test_the_picture_shows_verdict_and_broken_rules(rendered: dict[str, Recording]) -> None:
+def test_the_picture_shows_verdict_and_broken_rules(rendered: dict[str, RecordedFrame]) -> None:
     accepted = list(watch(moving(rendered["bona_fide"], 8), enhance=as_it_is))[-1]
     rejected = list(watch(moving(rendered["flat_print"], 8), enhance=as_it_is))[-1]
     green, red, orange = (120, 220, 130), (255, 105, 97), (255, 165, 0)
@@ -307,7 +307,7 @@ def test_without_a_screen_there_is_no_window() -> None:
 
 
 @pytest.fixture
-def folder(rendered: dict[str, Recording], tmp_path: Path) -> Path:
+def folder(rendered: dict[str, RecordedFrame], tmp_path: Path) -> Path:
     """Nine frames of a person."""
     with FolderWriter(tmp_path / "frames", simulated=True) as writer:
         for frame in moving(rendered["bona_fide"], 9):
@@ -426,7 +426,7 @@ def test_a_full_disk_ends_the_recording_with_one_line(
     needs_sdk()
     written: Callable[..., Path] = FolderWriter.write
 
-    def full(self: FolderWriter, recording: Recording, **more: object) -> Path:
+    def full(self: FolderWriter, recording: RecordedFrame, **more: object) -> Path:
         if recording.name == "000003":
             raise OSError(28, "No space left on device", str(tmp_path))
         return written(self, recording, **more)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from facedepth_kit.cameras.recorded.face_crop import cut_square
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE
 from facedepth_kit.evaluation.prepared_faces import (
@@ -74,13 +74,13 @@ def test_hole_sizes_count_connected_holes_inside_the_mask() -> None:
     assert hole_sizes(np.zeros((6, 6), np.uint16), mask) == []
 
 
-def as_kinect(recording: Recording, variant: str, picture: npt.NDArray[np.uint8] | None = None) -> Recording:
+def as_kinect(recording: RecordedFrame, variant: str, picture: npt.NDArray[np.uint8] | None = None) -> RecordedFrame:
     """The simulated face as another variant, perhaps with another picture."""
     changed = replace(recording, name=f"0001_s1_{variant}", person="0001", session="s1", variant=variant)
     return changed if picture is None else replace(changed, picture=picture)
 
 
-def test_a_face_fills_the_square(simulated_face: Recording) -> None:
+def test_a_face_fills_the_square(simulated_face: RecordedFrame) -> None:
     left_out: list[LeftOut] = []
     (face,) = prepare_faces([simulated_face], left_out)
     assert not left_out
@@ -103,7 +103,7 @@ def test_a_face_fills_the_square(simulated_face: Recording) -> None:
     assert len(left_out) == 0
 
 
-def test_neutral_masks_the_other_frontal_variants(simulated_face: Recording) -> None:
+def test_neutral_masks_the_other_frontal_variants(simulated_face: RecordedFrame) -> None:
     hidden = np.zeros((256, 256, 3), np.uint8)
     nearer = as_kinect(simulated_face, "OcclusionMouth", picture=hidden)
     frames = [
@@ -126,7 +126,7 @@ def test_neutral_masks_the_other_frontal_variants(simulated_face: Recording) -> 
     assert faces["LeftProfile"].landmarks is None
 
 
-def test_something_held_before_the_face_begins_the_span(simulated_face: Recording) -> None:
+def test_something_held_before_the_face_begins_the_span(simulated_face: RecordedFrame) -> None:
     frame = as_kinect(simulated_face, "OcclusionPaper")
     neutral = as_kinect(simulated_face, "Neutral")
     (_, before) = prepare_kinectfacedb([neutral, frame], [])
@@ -145,7 +145,7 @@ def test_something_held_before_the_face_begins_the_span(simulated_face: Recordin
     assert corner.depth[255, 255] == HOLE
 
 
-def test_a_session_without_a_neutral_face_is_counted(simulated_face: Recording) -> None:
+def test_a_session_without_a_neutral_face_is_counted(simulated_face: RecordedFrame) -> None:
     blank = np.full((256, 256, 3), 128, np.uint8)
     frames = [as_kinect(simulated_face, "Neutral", picture=blank), as_kinect(simulated_face, "Smile")]
     other = [replace(frame, person="0002") for frame in (as_kinect(simulated_face, "Smile"),)]
@@ -160,7 +160,7 @@ def test_a_session_without_a_neutral_face_is_counted(simulated_face: Recording) 
     assert "is missing" in left_out[2].reason
 
 
-def test_frames_without_face_picture_or_depth_are_named(simulated_face: Recording) -> None:
+def test_frames_without_face_picture_or_depth_are_named(simulated_face: RecordedFrame) -> None:
     frames = [
         replace(simulated_face, name="no picture", picture=None),
         replace(simulated_face, name="no face", picture=np.zeros_like(simulated_face.picture)),

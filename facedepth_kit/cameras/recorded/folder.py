@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.depth_files import depth_files, read_frame, read_picture
-from facedepth_kit.cameras.recorded.recording import Intrinsics, Recording
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 
@@ -54,7 +54,7 @@ Frame = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class About:
+class RecordingMetadata:
     """What a ``recording.json`` (with ``frames.jsonl``) says about the frames below it."""
 
     unit_mm: float = 1.0
@@ -87,18 +87,18 @@ class RecordingFolder:
                 self._files[name] = path
         self.names = sorted(self._files, key=_by_number)
         self._unit_mm = unit_mm
-        self._about: dict[Path, About] = {}
+        self._about: dict[Path, RecordingMetadata] = {}
         self._points: dict[Path, Mapping[str, Any]] = {}
         self._damage: dict[Path, str] = {}
         for folder in {path.parent for path in self._files.values()}:
-            self._about[folder] = nearest_about(folder, self.root)[0]
+            self._about[folder] = nearest_metadata(folder, self.root)[0]
         self.simulated = any(about.simulated for about in self._about.values())
 
     def __len__(self) -> int:
         """How many depth files there are; damaged ones are known after reading them."""
         return len(self.names)
 
-    def __iter__(self) -> Iterator[Recording]:
+    def __iter__(self) -> Iterator[RecordedFrame]:
         """The frames in the order of :attr:`names`; what cannot be read is passed over and named in :attr:`damaged`."""
         for name in self.names:
             try:
@@ -130,18 +130,18 @@ class RecordingFolder:
         """The colour, otherwise the infrared file beside a frame; None without either."""
         return aligned_beside(self.path(name))
 
-    def read(self, name: str) -> Recording:
+    def read(self, name: str) -> RecordedFrame:
         """One frame. Raises :class:`KitError`, naming the file, when depth, picture or points are damaged."""
         return self._read(name, strict=True)
 
-    def _read(self, name: str, *, strict: bool) -> Recording:
+    def _read(self, name: str, *, strict: bool) -> RecordedFrame:
         path = self.path(name)
         about = self._about[path.parent]
         depth = read_frame(path)
         index = path.stem.removesuffix("_depth")
         frame = (about.frames or {}).get(index, {})
         marks, mark_names = self._marks(path, index, frame, about, strict)
-        return Recording(
+        return RecordedFrame(
             name,
             depth,
             unit_mm=about.unit_mm if self._unit_mm is None else self._unit_mm,
@@ -172,7 +172,7 @@ class RecordingFolder:
         return picture
 
     def _marks(
-        self, path: Path, index: str, frame: Mapping[str, Any], about: About, strict: bool
+        self, path: Path, index: str, frame: Mapping[str, Any], about: RecordingMetadata, strict: bool
     ) -> tuple[npt.NDArray[np.float64] | None, tuple[str, ...]]:
         source = path.parent / ABOUT
         marks, names = frame.get("marks"), tuple(map(str, frame.get("mark_names", about.mark_names)))
@@ -196,17 +196,17 @@ class RecordingFolder:
         return points, names
 
 
-def nearest_about(folder: Path, root: Path) -> tuple[About, Path | None]:
+def nearest_metadata(folder: Path, root: Path) -> tuple[RecordingMetadata, Path | None]:
     """What the ``recording.json`` nearest above a folder says, up to ``root``, and where it lies; None without one.
 
     Raises :class:`KitError` when it is damaged.
     """
     for above in (folder, *folder.parents):
         if (above / ABOUT).is_file():
-            return read_about(above), above / ABOUT
+            return read_metadata(above), above / ABOUT
         if above == root:
             break
-    return About(), None
+    return RecordingMetadata(), None
 
 
 def aligned_beside(depth_path: Path) -> Path | None:
@@ -262,7 +262,7 @@ class FolderWriter:
         if self._described:
             self._write_about()
 
-    def write(self, recording: Recording, **more: Any) -> Path:
+    def write(self, recording: RecordedFrame, **more: Any) -> Path:
         """Write one frame; ``more`` (numbers, texts) is kept beside it in ``frames``. Returns the depth file.
 
         An empty ``recording.name`` takes the next number. Raises :class:`KitError` for another unit than the folder's,
@@ -305,7 +305,7 @@ class FolderWriter:
     ) -> None:
         self.close()
 
-    def _describe(self, first: Recording) -> None:
+    def _describe(self, first: RecordedFrame) -> None:
         self._head["unit_mm"] = first.unit_mm
         if self._head["intrinsics"] is None and first.intrinsics is not None:
             self._head["intrinsics"] = asdict(first.intrinsics)
@@ -336,7 +336,7 @@ def _recorded(folder: Path) -> list[Path]:
     )
 
 
-def _known(recording: Recording) -> dict[str, Any]:
+def _known(recording: RecordedFrame) -> dict[str, Any]:
     known: dict[str, Any] = {
         key: value for key in ("person", "session", "variant") if (value := getattr(recording, key))
     }
@@ -350,7 +350,7 @@ def _known(recording: Recording) -> dict[str, Any]:
 # --- recording.json -------------------------------------------------------------------------------------------------
 
 
-def read_about(folder: Path) -> About:
+def read_metadata(folder: Path) -> RecordingMetadata:
     """Read a folder's ``recording.json``. Raises :class:`KitError`, naming it, when it is damaged."""
     path = folder / ABOUT
     content = _read_object(path)
@@ -360,7 +360,7 @@ def read_about(folder: Path) -> About:
     frames = content.get("frames", {})
     if not isinstance(frames, dict) or not all(isinstance(frame, dict) for frame in frames.values()):
         raise KitError(f"{path}: found frames that are no table, expected one entry a frame")
-    return About(
+    return RecordingMetadata(
         float(unit),
         _intrinsics(path, content.get("intrinsics")),
         bool(content.get("simulated", False)),

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.depth_files import read_picture
-from facedepth_kit.cameras.recorded.recording import Intrinsics, Recording
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 
@@ -140,7 +140,7 @@ class KinectFaceDB:
         """How many frames were chosen and have a depth file; damaged ones are known after reading them."""
         return len(self.keys)
 
-    def __iter__(self) -> Iterator[Recording]:
+    def __iter__(self) -> Iterator[RecordedFrame]:
         """The frames in the order of :attr:`keys`; what cannot be read is passed over and named in :attr:`damaged`."""
         for key in self.keys:
             recording = self._attempt(key)
@@ -152,7 +152,7 @@ class KinectFaceDB:
         """A line for each file that is missing or could not be read so far."""
         return list(self._damage.values())
 
-    def read(self, person: str, session: str, variant: str) -> Recording:
+    def read(self, person: str, session: str, variant: str) -> RecordedFrame:
         """One frame. Raises :class:`KitError`, naming the file, when depth, colour or marks are missing or damaged."""
         key = Key(person, session, variant)
         return self._recording(key, self._read(key, _COLOUR), self._read(key, _MARKS))
@@ -165,7 +165,7 @@ class KinectFaceDB:
         """The six marks in space, float64 (6, 3) in millimetres, z negative. Raises as :meth:`read`."""
         return read_marks(self._path(Key(person, session, variant), _MARKS_3D), 3)
 
-    def _attempt(self, key: Key) -> Recording | None:
+    def _attempt(self, key: Key) -> RecordedFrame | None:
         beside: dict[_Part, Any] = {}
         for part in (_COLOUR, _MARKS):
             try:
@@ -190,8 +190,8 @@ class KinectFaceDB:
             raise KitError(f"{path}: found {picture.dtype} pixels, {size}, expected a colour picture of {SIDE}x{SIDE}")
         return picture
 
-    def _recording(self, key: Key, picture: Any, marks: Any) -> Recording:
-        return Recording(
+    def _recording(self, key: Key, picture: Any, marks: Any) -> RecordedFrame:
+        return RecordedFrame(
             key.stem,
             self._read(key, _DEPTH),
             picture=picture,
@@ -387,7 +387,7 @@ def mark_simulated(root: str | Path, about: Mapping[str, Any], *, overwrite: boo
         temporary.write_text(json.dumps({"simulated": True, **about}, indent=1) + "\n", encoding="utf-8")
 
 
-def write_variant(root: str | Path, recording: Recording, *, mesh: bool = False, overwrite: bool = False) -> None:
+def write_variant(root: str | Path, recording: RecordedFrame, *, mesh: bool = False, overwrite: bool = False) -> None:
     """Write one frame in KinectFaceDB's layout into ``root``, the folder of the people; the depth file last.
 
     ``recording`` is 256x256 with millimetre steps, ``person`` of four digits, ``session`` and ``variant`` of the data

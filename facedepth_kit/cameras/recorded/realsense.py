@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.realsense_streams import TIMEOUT_S, Captured, Streams, StreamSize
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.enhancers.filters import realsense_sdk
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 
 if TYPE_CHECKING:
     from facedepth_kit.cameras.recorded.folder import FolderWriter
@@ -31,7 +31,7 @@ SETTLING_FRAMES = 15
 
 
 @dataclass(frozen=True)
-class CameraSettings:
+class StreamSettings:
     """What to ask of a D400; the defaults are the size that the paper's D435 delivered (section IV-A)."""
 
     width: int = 1280
@@ -57,7 +57,7 @@ class RecordingReport:
     problem: str | None = None
 
 
-class Camera:
+class RealSenseCamera:
     """A connected D400, or any of the SDK's devices, as a stream of frames. Open it in a ``with`` block.
 
     Iterating gives :class:`Captured` frames as they come; what the reader is too slow for is dropped and counted in
@@ -67,9 +67,9 @@ class Camera:
     """
 
     def __init__(
-        self, settings: CameraSettings | None = None, *, device: Any = None, bag: str | Path | None = None
+        self, settings: StreamSettings | None = None, *, device: Any = None, bag: str | Path | None = None
     ) -> None:
-        self.settings = settings or CameraSettings()
+        self.settings = settings or StreamSettings()
         device = find_camera() if device is None else device
         self.name = _name(device)
         self._streams = self._open(lambda: device)
@@ -93,7 +93,7 @@ class Camera:
                 if index >= self.settings.settling_frames:
                     yield captured
 
-    def __enter__(self) -> Camera:
+    def __enter__(self) -> RealSenseCamera:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -132,7 +132,7 @@ class BagFile:
         except (OSError, ValueError, struct.error, KeyError):
             return sum(1 for _ in self.captured())
 
-    def __iter__(self) -> Iterator[Recording]:
+    def __iter__(self) -> Iterator[RecordedFrame]:
         """The recorded frames, in order."""
         with closing(self.captured()) as frames:
             for captured in frames:
@@ -186,7 +186,7 @@ def bag_suffix() -> str:
 
 
 def record(
-    source: Camera | BagFile,
+    source: RealSenseCamera | BagFile,
     writer: FolderWriter,
     *,
     seconds: float | None = None,
@@ -202,7 +202,7 @@ def record(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    stream = iter(source) if isinstance(source, Camera) else source.captured()
+    stream = iter(source) if isinstance(source, RealSenseCamera) else source.captured()
     count, problem, end = 0, None, None
     running: deque[Any] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -229,7 +229,7 @@ def record(
                 job.result()
     if isinstance(source, BagFile) and source.damaged:
         problem = problem or source.damaged[0]
-    return RecordingReport(count, source.dropped if isinstance(source, Camera) else 0, problem)
+    return RecordingReport(count, source.dropped if isinstance(source, RealSenseCamera) else 0, problem)
 
 
 def _name(device: Any) -> str:

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.recording import Intrinsics, Recording
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.enhancers.filters import realsense_sdk
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 
 TIMEOUT_S = 5.0
 
@@ -35,7 +35,7 @@ _END_S = 0.05
 class Captured:
     """A frame with the SDK's number and time stamp (milliseconds) of its depth."""
 
-    recording: Recording
+    recording: RecordedFrame
     number: int
     timestamp_ms: float
 
@@ -133,7 +133,7 @@ class Streams:
             values, profile = align(values, pixels), self.picture
         if pixels is not None and pixels.shape[:2] != values.shape:
             pixels = None  # without the cameras' places nothing can be aligned
-        recording = Recording(
+        recording = RecordedFrame(
             f"{depth.number:06d}",
             values,
             unit_mm=unit_mm,

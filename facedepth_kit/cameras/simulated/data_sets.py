@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import (
     FOLDER,
     INTRINSICS,
@@ -36,7 +37,6 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
     mark_simulated,
     write_variant,
 )
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.cameras.simulated.occluders import hand_over_mouth, sheet_of_paper, sunglasses
 from facedepth_kit.cameras.simulated.prints import Portrait, Sheet, portrait, print_points_mm, printed_sheet
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight
@@ -172,7 +172,7 @@ def write_realsense(
     return RecordingFolder(folder)
 
 
-def kinect_recording(seed: int, number: int, session: str, variant: str, settings: KinectSettings) -> Recording:
+def kinect_recording(seed: int, number: int, session: str, variant: str, settings: KinectSettings) -> RecordedFrame:
     """One picture of the simulated KinectFaceDB, by person number, session and variant, without writing it."""
     person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
     return _kinect_recording(person, session, variant, settings)
@@ -180,7 +180,7 @@ def kinect_recording(seed: int, number: int, session: str, variant: str, setting
 
 def realsense_recording(
     seed: int, number: int, kind: Attack, count: int, settings: RealSenseSettings
-) -> Iterator[Recording]:
+) -> Iterator[RecordedFrame]:
     """The frames of one simulated RealSense recording, without writing them."""
     person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
     rng = person.rng(0)
@@ -217,7 +217,7 @@ def realsense_recording(
             scene = _held(*paper, angles)
         scene = scene.moved([place[0] + shift[0], place[1] + shift[1], shift[2]]).with_parts(*behind)
         shot = shoot(scene, camera, settings.sensor, light, person.rng(1, index))
-        yield Recording(
+        yield RecordedFrame(
             f"{index:03d}",
             shot.depth,
             unit_mm=settings.sensor.unit_mm,
@@ -242,7 +242,7 @@ def kinect_camera(distance_mm: float) -> Camera:
     return Camera(distance_mm, INTRINSICS.fx, (INTRINSICS.cx + 0.5, INTRINSICS.cy + 0.5), SIDE)
 
 
-def _kinect_recording(person: Person, session: str, variant: str, settings: KinectSettings) -> Recording:
+def _kinect_recording(person: Person, session: str, variant: str, settings: KinectSettings) -> RecordedFrame:
     kept = person.rng(1 + SESSIONS.index(session))
     rng = person.rng(1 + SESSIONS.index(session), 1 + VARIANTS.index(variant))
     camera = kinect_camera(float(kept.uniform(*settings.distance_mm)))
@@ -276,7 +276,7 @@ def _kinect_recording(person: Person, session: str, variant: str, settings: Kine
         wall(settings.wall_mm, camera, (board, board, 0.97 * board))
     )
     shot = shoot(scene, camera, settings.sensor, light, rng)
-    return Recording(
+    return RecordedFrame(
         f"{person.name}_{session}_{variant}",
         shot.depth,
         picture=shot.picture,

@@ -33,7 +33,7 @@ SEGMENTS = 20
 
 
 @dataclass(frozen=True, eq=False)
-class FaceFrame:
+class FaceAxes:
     """A face's own axes: ``origin`` between the eyes; rows of ``axes`` point to the image's right, up and out of the
     face."""
 
@@ -49,7 +49,7 @@ class FaceFrame:
         return points_mm @ self.axes + self.origin
 
 
-def face_frame(landmarks_mm: Points) -> FaceFrame:
+def face_axes(landmarks_mm: Points) -> FaceAxes:
     """The axes of a face with the given 68 landmarks (68, 3); raises :class:`KitError` for other shapes."""
     if landmarks_mm.shape != (68, 3):
         raise KitError(f"landmarks: found shape {landmarks_mm.shape}, expected (68, 3)")
@@ -59,7 +59,7 @@ def face_frame(landmarks_mm: Points) -> FaceFrame:
     up = origin - landmarks_mm[MOUTH].mean(axis=0)
     up -= across * (up @ across)
     up /= np.linalg.norm(up)
-    return FaceFrame(origin, np.stack([across, up, np.cross(across, up)]))
+    return FaceAxes(origin, np.stack([across, up, np.cross(across, up)]))
 
 
 def sunglasses(
@@ -83,7 +83,7 @@ def hand_over_mouth(
     landmarks_mm: Points, head: Mesh, skin: Colour, rng: np.random.Generator, *, side: Side = "left"
 ) -> ColouredMesh:
     """A hand laid over the mouth, with its forearm; ``side`` is where in the image it comes from."""
-    frame = face_frame(landmarks_mm)
+    frame = face_axes(landmarks_mm)
     surface = _Surface(frame, head)
     mouth = frame.into(landmarks_mm[MOUTH]).mean(axis=0)
     tilt = np.radians(rng.uniform(5, 35))
@@ -121,7 +121,7 @@ def hand_over_mouth(
 
 def sheet_of_paper(landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *, side: Side = "left") -> ColouredMesh:
     """A sheet held before the half of the face that is on this ``side`` of the image, its edge near the nose."""
-    frame = face_frame(landmarks_mm)
+    frame = face_axes(landmarks_mm)
     surface = _Surface(frame, head)
     nose = frame.into(landmarks_mm[NOSE_TIP][None])[0]
     width, height = PAPER_MM
@@ -150,7 +150,7 @@ def painted(mesh: Mesh, colour: Colour, gloss: float, name: str) -> ColouredMesh
 class _Surface:
     """How far out of the face its surface reaches, asked for in the face's axes."""
 
-    def __init__(self, frame: FaceFrame, head: Mesh) -> None:
+    def __init__(self, frame: FaceAxes, head: Mesh) -> None:
         self._points = frame.into(head.vertices_mm[np.unique(head.triangles)])
         self._far = float(np.median(self._points[:, 2])) - 40.0
 
@@ -175,7 +175,7 @@ def _coarse(flat: Points, sag: Points) -> list[tuple[Points, float]]:
 def _glasses(
     landmarks_mm: Points, head: Mesh, rng: np.random.Generator, larger: float
 ) -> tuple[tuple[ColouredMesh, ...], tuple[Mesh, ...]]:
-    frame = face_frame(landmarks_mm)
+    frame = face_axes(landmarks_mm)
     surface = _Surface(frame, head)
     half = np.array(LENS_MM) * larger * rng.uniform(0.95, 1.05, 2)
     power = rng.uniform(2.2, 4.0)  # 2 is an ellipse; more is squarer
@@ -262,7 +262,7 @@ def _grid(points: Points, rows: int, columns: int) -> Mesh:
     return Mesh(points.astype(np.float32), triangles.astype(np.int32))
 
 
-def _brought_back(meshes: Sequence[Mesh], frame: FaceFrame) -> Mesh:
+def _brought_back(meshes: Sequence[Mesh], frame: FaceAxes) -> Mesh:
     """Meshes in the face's axes as one in the head's space."""
     whole = joined(meshes)
     return Mesh(frame.back(whole.vertices_mm.astype(np.float64)).astype(np.float32), whole.triangles)

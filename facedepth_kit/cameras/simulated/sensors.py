@@ -137,7 +137,7 @@ class ActiveStereo(SensorSettings):
     farthest_mm: float = 10000.0
 
 
-def measure(
+def measure_depth(
     parts: Sequence[ColouredMesh],
     camera: Camera,
     sensor: SensorSettings,
@@ -177,7 +177,7 @@ class Sight:
 def look(
     parts: Sequence[ColouredMesh], camera: Camera, sensor: SensorSettings, *, lenses: Sequence[Mesh] = ()
 ) -> Sight:
-    """Render a scene for the reference imager and its partner. Arguments and errors as in :func:`measure`."""
+    """Render a scene for the reference imager and its partner. Arguments and errors as in :func:`measure_depth`."""
     reference = _reference_camera(camera, sensor)
     partner = _partner_camera(reference, sensor)
     view = render_view(_moved(parts, sensor.colour_mm), reference, Light(shadows=False))

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.recording import Intrinsics
+from facedepth_kit.cameras.recorded.frame import Intrinsics
 from facedepth_kit.cameras.simulated.occluders import painted, spectacles
-from facedepth_kit.cameras.simulated.sensors import SensorSettings, measure
+from facedepth_kit.cameras.simulated.sensors import SensorSettings, measure_depth
 from facedepth_kit.faces.people.appearance import Appearance, coloured_person, draw_appearance
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, marks_mm
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, rotation
@@ -137,7 +137,7 @@ def shoot(
     picture_noise: float = 1.5,
 ) -> Shot:
     """Measure and photograph a scene; ``picture_noise`` is the standard deviation of a colour value of 0..255."""
-    depth = measure(scene.parts, camera, sensor, rng, lenses=scene.lenses)
+    depth = measure_depth(scene.parts, camera, sensor, rng, lenses=scene.lenses)
     picture = photograph(scene, camera, light).astype(np.float32)
     picture += rng.standard_normal(picture.shape, np.float32) * np.float32(picture_noise)
     points = [None if known is None else image_points(known, camera) for known in (scene.marks_mm, scene.landmarks_mm)]

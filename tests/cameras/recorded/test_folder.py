@@ -15,20 +15,20 @@ import pytest
 
 from facedepth_kit.cameras.recorded.depth_files import write_frame
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
-from facedepth_kit.cameras.recorded.recording import Intrinsics, Recording
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
 
 INTRINSICS = Intrinsics(40, 30, 50.0, 51.0, 19.5, 14.5)
 
 
-def frame(rng: np.random.Generator, name: str = "", *, infrared: bool = False, **more: object) -> Recording:
+def frame(rng: np.random.Generator, name: str = "", *, infrared: bool = False, **more: object) -> RecordedFrame:
     picture = (
         rng.integers(0, 65536, (30, 40), dtype=np.uint16)
         if infrared
         else rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
     )
     depth = rng.integers(0, 9000, (30, 40), dtype=np.uint16)
-    return Recording(name, depth, unit_mm=0.1, picture=picture, **more)  # type: ignore[arg-type]
+    return RecordedFrame(name, depth, unit_mm=0.1, picture=picture, **more)  # type: ignore[arg-type]
 
 
 def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -81,11 +81,11 @@ WRITER = """
 import sys, time
 import numpy as np
 from facedepth_kit.cameras.recorded.folder import FolderWriter
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 writer = FolderWriter(sys.argv[1], unit_mm=0.5)
 for index in range(100_000):
     depth = np.full((480, 640), index + 1, np.uint16)
-    writer.write(Recording("", depth, unit_mm=0.5, picture=np.zeros((480, 640, 3), np.uint8), variant=str(index)))
+    writer.write(RecordedFrame("", depth, unit_mm=0.5, picture=np.zeros((480, 640, 3), np.uint8), variant=str(index)))
 """
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, rng: np.random.Generator
         with pytest.raises(KitError, match="plain name"):
             writer.write(frame(rng, "../1"))
         with pytest.raises(KitError, match="steps of 1"):
-            writer.write(Recording("3", np.ones((30, 40), np.uint16)))
+            writer.write(RecordedFrame("3", np.ones((30, 40), np.uint16)))
     with pytest.raises(KitError, match="--overwrite"):
         FolderWriter(tmp_path)
     with FolderWriter(tmp_path, unit_mm=0.1, overwrite=True) as writer:

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from facedepth_kit.cameras.recorded import kinectfacedb
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, mark_simulated, read_depth_text, write_variant
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.common.errors import KitError
 
 
-def frame(rng: np.random.Generator, variant: str = "Neutral", person: str = "0001", session: str = "s1") -> Recording:
-    return Recording(
+def frame(
+    rng: np.random.Generator, variant: str = "Neutral", person: str = "0001", session: str = "s1"
+) -> RecordedFrame:
+    return RecordedFrame(
         "frame",
         rng.integers(0, 1200, (256, 256), dtype=np.uint16),
         picture=rng.integers(0, 256, (256, 256, 3), dtype=np.uint8),
@@ -236,8 +238,8 @@ def test_writing_refuses_what_the_layout_cannot_hold(tmp_path: Path, rng: np.ran
     for wrong in (
         frame(rng, "Grin"),
         frame(rng, person="1"),
-        Recording("a", good.depth[:9], person="0001", session="s1", variant="Smile"),
-        Recording("a", good.depth, unit_mm=0.1, person="0001", session="s1", variant="Smile"),
+        RecordedFrame("a", good.depth[:9], person="0001", session="s1", variant="Smile"),
+        RecordedFrame("a", good.depth, unit_mm=0.1, person="0001", session="s1", variant="Smile"),
     ):
         with pytest.raises(KitError):
             write_variant(tmp_path, wrong)

@@ -17,17 +17,17 @@ import pytest
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
 from facedepth_kit.cameras.recorded.realsense import (
     BagFile,
-    Camera,
-    CameraSettings,
+    RealSenseCamera,
     RecordingReport,
+    StreamSettings,
     bag_suffix,
     find_camera,
     record,
 )
 from facedepth_kit.cameras.recorded.realsense_streams import Captured, Streams
-from facedepth_kit.cameras.recorded.recordings import open_recordings
+from facedepth_kit.cameras.recorded.sources import open_recordings
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.enhancers.filters import realsense_sdk
+from facedepth_kit.common.realsense_sdk import realsense_sdk
 from tests.cameras.software_camera import Pushing, SoftwareCamera
 
 try:
@@ -36,7 +36,7 @@ except KitError as reason:
     pytest.skip(str(reason), allow_module_level=True)
 
 OLD_BAG = Path(__file__).parent / "sdk_2_56.bag"
-SMALL = CameraSettings(64, 48, 30, timeout_s=1.0, settling_frames=0)
+SMALL = StreamSettings(64, 48, 30, timeout_s=1.0, settling_frames=0)
 
 Depths = list[npt.NDArray[np.uint16]]
 Colours = list[npt.NDArray[np.uint8]]
@@ -52,7 +52,7 @@ def frames(count: int, shape: tuple[int, int] = (48, 64)) -> tuple[Depths, Colou
     return depths, colours
 
 
-def capture(camera: Camera, count: int) -> list[Captured]:
+def capture(camera: RealSenseCamera, count: int) -> list[Captured]:
     found = []
     for captured in camera:
         found.append(captured)
@@ -64,9 +64,9 @@ def capture(camera: Camera, count: int) -> list[Captured]:
 def make_bag(path: Path, depths: Depths, colours: Colours) -> Path:
     """Record with the installed SDK, as a camera would be recorded, until no more frames come."""
     soft = SoftwareCamera(depth_units=0.0005)
-    settings = CameraSettings(64, 48, 30, timeout_s=0.5)
+    settings = StreamSettings(64, 48, 30, timeout_s=0.5)
     with (
-        Camera(settings, device=soft.device, bag=path) as camera,
+        RealSenseCamera(settings, device=soft.device, bag=path) as camera,
         Pushing(soft, depths, colours),
         pytest.raises(KitError, match="no frame"),
     ):
@@ -81,7 +81,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_camera_is_one_clear_line() -> None:
-    for open_it in (find_camera, Camera, lambda: find_camera("12345")):
+    for open_it in (find_camera, RealSenseCamera, lambda: find_camera("12345")):
         with pytest.raises(KitError, match="found none, expected one connected by USB") as caught:
             open_it()
         assert "\n" not in str(caught.value)
@@ -90,7 +90,7 @@ def test_no_camera_is_one_clear_line() -> None:
 def test_live_frames_with_unit_intrinsics_and_colour() -> None:
     depths, colours = frames(8)
     soft = SoftwareCamera(depth_units=0.0001)
-    with Camera(SMALL, device=soft.device) as camera, Pushing(soft, depths, colours):
+    with RealSenseCamera(SMALL, device=soft.device) as camera, Pushing(soft, depths, colours):
         found = capture(camera, 7)
     assert [captured.number for captured in found] == list(range(1, 8))
     for captured, depth, colour in zip(found, depths, colours, strict=False):
@@ -105,8 +105,8 @@ def test_live_frames_with_unit_intrinsics_and_colour() -> None:
 
 def test_the_first_frames_are_left_out_while_the_exposure_settles() -> None:
     soft = SoftwareCamera()
-    settings = CameraSettings(64, 48, 30, settling_frames=3)
-    with Camera(settings, device=soft.device) as camera, Pushing(soft, *frames(20)):
+    settings = StreamSettings(64, 48, 30, settling_frames=3)
+    with RealSenseCamera(settings, device=soft.device) as camera, Pushing(soft, *frames(20)):
         numbers = [captured.number for captured in capture(camera, 3)]
     # A busy machine may miss a frame, as it would a camera's.
     assert numbers == sorted(set(numbers))
@@ -126,7 +126,7 @@ def test_depth_is_aligned_to_colour(depth_units: float) -> None:
     )
     # Of a camera both streams are wanted in one size; a file has the size it was recorded in.
     with pytest.raises(KitError, match="no colour stream of 64x48 at 30 a second"):
-        Camera(SMALL, device=soft.device)
+        RealSenseCamera(SMALL, device=soft.device)
     streams = Streams(lambda: soft.device, "camera")
     with Pushing(soft, [depth] * 3, [colour] * 3), closing(streams.frames()) as stream:
         aligned = next(stream).recording
@@ -161,7 +161,7 @@ def test_each_depth_frame_takes_the_colour_nearest_in_time() -> None:
             time.sleep(0.02)
 
     thread = threading.Thread(target=push)
-    with Camera(SMALL, device=soft.device) as camera:
+    with RealSenseCamera(SMALL, device=soft.device) as camera:
         thread.start()
         found = [captured.recording for captured in capture(camera, 8)]
         thread.join()
@@ -174,7 +174,7 @@ def test_each_depth_frame_takes_the_colour_nearest_in_time() -> None:
 def test_depth_without_any_colour_near_in_time_is_counted(tmp_path: Path) -> None:
     depths, colours = frames(8)
     soft = SoftwareCamera()
-    with Camera(SMALL, device=soft.device) as camera, Pushing(soft, depths, colours[:3]):
+    with RealSenseCamera(SMALL, device=soft.device) as camera, Pushing(soft, depths, colours[:3]):
         with pytest.raises(KitError, match="no frame for 1 s"):
             capture(camera, 8)
         assert camera.dropped > 0
@@ -189,7 +189,7 @@ def test_other_colour_formats_become_rgb(pixel: str) -> None:
         sent[...] = (67, 98)
         sent[:, 1::2] = (67, 216)
     soft = SoftwareCamera(colour_format=pixel)
-    with Camera(SMALL, device=soft.device) as camera, Pushing(soft, frames(3)[0], [sent] * 3):
+    with RealSenseCamera(SMALL, device=soft.device) as camera, Pushing(soft, frames(3)[0], [sent] * 3):
         (captured,) = capture(camera, 1)
     assert captured.recording.picture is not None
     assert np.abs(captured.recording.picture.astype(int) - red).max() <= 3
@@ -197,12 +197,12 @@ def test_other_colour_formats_become_rgb(pixel: str) -> None:
 
 def test_a_camera_without_the_size_says_what_it_offers() -> None:
     with pytest.raises(KitError, match=r"no depth stream of 1280x720 at 30 a second, expected one \(64x48 at 30\)"):
-        Camera(device=SoftwareCamera().device)
+        RealSenseCamera(device=SoftwareCamera().device)
 
 
 def test_a_slow_reader_drops_frames_and_goes_on() -> None:
     soft = SoftwareCamera()
-    with Camera(SMALL, device=soft.device) as camera, Pushing(soft, *frames(40), interval_s=0.003):
+    with RealSenseCamera(SMALL, device=soft.device) as camera, Pushing(soft, *frames(40), interval_s=0.003):
         numbers = []
         for captured in camera:
             numbers.append(captured.number)
@@ -218,7 +218,7 @@ def test_unplugged_in_the_middle_the_recording_stays(tmp_path: Path) -> None:
     soft = SoftwareCamera()
     path = tmp_path / f"beside{bag_suffix()}"
     with (
-        Camera(SMALL, device=soft.device, bag=path) as camera,
+        RealSenseCamera(SMALL, device=soft.device, bag=path) as camera,
         FolderWriter(tmp_path / "out") as writer,
         Pushing(soft, depths, colours),
     ):
@@ -239,7 +239,7 @@ def test_recording_for_a_time_or_a_number_of_frames(tmp_path: Path) -> None:
         soft = SoftwareCamera()
         counts: list[int] = []
         with (
-            Camera(SMALL, device=soft.device) as camera,
+            RealSenseCamera(SMALL, device=soft.device) as camera,
             FolderWriter(tmp_path / name) as writer,
             Pushing(soft, *frames(40)),
         ):
@@ -325,13 +325,13 @@ RECORDER = """
 import sys, time
 import numpy as np
 from facedepth_kit.cameras.recorded.folder import FolderWriter
-from facedepth_kit.cameras.recorded.realsense import Camera, CameraSettings, record
+from facedepth_kit.cameras.recorded.realsense import RealSenseCamera, StreamSettings, record
 from tests.cameras.software_camera import Pushing, SoftwareCamera
 soft = SoftwareCamera()
 depths = [np.full((48, 64), index + 1, np.uint16) for index in range(2000)]
 colours = [np.zeros((48, 64, 3), np.uint8)] * 2000
-settings = CameraSettings(64, 48, 30, settling_frames=0)
-with Camera(settings, device=soft.device, bag=sys.argv[2]) as camera, FolderWriter(sys.argv[1]) as writer:
+settings = StreamSettings(64, 48, 30, settling_frames=0)
+with RealSenseCamera(settings, device=soft.device, bag=sys.argv[2]) as camera, FolderWriter(sys.argv[1]) as writer:
     with Pushing(soft, depths, colours):
         record(camera, writer)
 """
@@ -412,14 +412,14 @@ def test_a_camera_unplugged_while_it_is_watched(tmp_path: Path) -> None:
 
 def test_settings_and_files_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="camera"):
-        CameraSettings(width=0)
+        StreamSettings(width=0)
     soft = SoftwareCamera()
     wrong = ".bag" if bag_suffix() == ".db3" else ".db3"
     with pytest.raises(KitError, match=f"expected {bag_suffix()}"):
-        Camera(SMALL, device=soft.device, bag=tmp_path / f"a{wrong}")
+        RealSenseCamera(SMALL, device=soft.device, bag=tmp_path / f"a{wrong}")
     (tmp_path / f"a{bag_suffix()}").touch()
     with pytest.raises(KitError, match="already there"):
-        Camera(SMALL, device=soft.device, bag=tmp_path / f"a{bag_suffix()}")
+        RealSenseCamera(SMALL, device=soft.device, bag=tmp_path / f"a{bag_suffix()}")
 
 
 def test_colour_without_depth_is_no_recording(tmp_path: Path) -> None:

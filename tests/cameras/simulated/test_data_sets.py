@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from facedepth_kit.cameras.recorded.folder import RecordingFolder
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import SESSIONS, VARIANTS, KinectFaceDB
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.cameras.simulated import data_sets as simulated
 from facedepth_kit.cameras.simulated.data_sets import (
     KinectSettings,
@@ -208,7 +208,7 @@ def test_frames_of_a_recording_follow_one_another(stereo: RecordingFolder) -> No
     assert (recordings[0].depth != recordings[1].depth).mean() > 0.2
 
 
-def nose_mm(recording: Recording) -> float:
+def nose_mm(recording: RecordedFrame) -> float:
     """How far the nose stands before the plane through the other marks, as measured."""
     assert recording.marks is not None
     depth = []

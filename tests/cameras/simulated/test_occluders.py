@@ -13,7 +13,7 @@ from facedepth_kit.cameras.simulated.occluders import (
     MOUTH,
     NOSE_TIP,
     RIGHT_EYE,
-    face_frame,
+    face_axes,
     hand_over_mouth,
     sheet_of_paper,
     spectacles,
@@ -61,13 +61,13 @@ def test_axes_of_a_face_by_hand() -> None:
     landmarks = np.zeros((68, 3))
     landmarks[RIGHT_EYE], landmarks[LEFT_EYE] = (-30, 10, 5), (30, 10, 5)
     landmarks[MOUTH] = (0, -55, 5)
-    frame = face_frame(landmarks)
+    frame = face_axes(landmarks)
     np.testing.assert_allclose(frame.origin, (0, 10, 5))
     np.testing.assert_allclose(frame.axes, np.eye(3), atol=1e-12)
     points = np.random.default_rng(1).normal(0, 50, (7, 3))
     np.testing.assert_allclose(frame.back(frame.into(points)), points)
     with pytest.raises(KitError, match=r"found shape \(5, 3\)"):
-        face_frame(landmarks[:5])
+        face_axes(landmarks[:5])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -94,7 +94,7 @@ def test_spectacles_are_clear_before_the_eyes(seed: int) -> None:
     assert head.covered(seen, RIGHT_EYE) == head.covered(seen, LEFT_EYE) == 0.0
     for lens, eye in zip(lenses, (RIGHT_EYE, LEFT_EYE), strict=True):
         assert head.covered(head.before(lens)[0], eye) == 1.0
-        width = np.ptp(face_frame(head.landmarks).into(lens.vertices_mm)[:, 0])
+        width = np.ptp(face_axes(head.landmarks).into(lens.vertices_mm)[:, 0])
         assert 40 < width < 62
 
 

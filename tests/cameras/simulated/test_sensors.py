@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facedepth_kit.cameras.simulated.sensors import ActiveStereo, SensorSettings, StructuredLight, measure, vote
+from facedepth_kit.cameras.simulated.sensors import ActiveStereo, SensorSettings, StructuredLight, measure_depth, vote
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import load_yaml, save_yaml
 from facedepth_kit.rendering.camera import Camera
@@ -40,7 +40,7 @@ def without_noise(sensor: SensorSettings) -> SensorSettings:
 
 
 def shot(sensor: SensorSettings, camera: Camera, *parts: ColouredMesh, seed: int = 1) -> npt.NDArray[np.uint16]:
-    return measure(parts, camera, sensor, np.random.default_rng(seed))
+    return measure_depth(parts, camera, sensor, np.random.default_rng(seed))
 
 
 def test_step_of_a_kinect_at_80_cm() -> None:
@@ -158,10 +158,10 @@ def test_lenses_lose_depth_where_they_mirror_the_projector() -> None:
     turned = plate(570.0, camera, x=(-30, 30), y=(-30, 30), slope=float(np.tan(np.radians(40)))).mesh
     middle = np.s_[90:150, 130:190]
     rng = np.random.default_rng(1)
-    assert (measure([wall], camera, sensor, rng, lenses=[facing])[middle] == 0).mean() > 0.9
-    assert (measure([wall], camera, sensor, rng, lenses=[turned])[middle] == 0).mean() < 0.05
+    assert (measure_depth([wall], camera, sensor, rng, lenses=[facing])[middle] == 0).mean() > 0.9
+    assert (measure_depth([wall], camera, sensor, rng, lenses=[turned])[middle] == 0).mean() < 0.05
     behind = plate(640.0, camera, x=(-30, 30), y=(-30, 30)).mesh
-    assert (measure([wall], camera, sensor, rng, lenses=[behind])[middle] == 0).mean() < 0.05
+    assert (measure_depth([wall], camera, sensor, rng, lenses=[behind])[middle] == 0).mean() < 0.05
 
 
 @pytest.mark.parametrize("name", ["kinect", "stereo"])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from facedepth_kit.depth import HOLE, DepthImage, colourize
-from facedepth_kit.plots import recordings as figures
+from facedepth_kit.plots import cameras as figures
 
 
 def face() -> tuple[DepthImage, npt.NDArray[np.bool_]]:

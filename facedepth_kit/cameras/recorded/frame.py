@@ -26,7 +26,7 @@ class Intrinsics:
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class RecordedFrame:
     """A depth frame and what belongs to it.
 
     ``depth`` is uint16 (height, width) in steps of ``unit_mm`` millimetres, 0 = hole. ``picture`` is the aligned colour

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from facedepth_kit.cameras.recorded.folder import RecordingFolder
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, is_kinectfacedb
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
-from facedepth_kit.cameras.recorded.recording import Recording
 from facedepth_kit.common.errors import KitError
 
 
@@ -28,7 +29,30 @@ class Recordings(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[Recording]: ...
+    def __iter__(self) -> Iterator[RecordedFrame]: ...
+
+
+class ConcatenatedRecordings:
+    """Recordings one after the other, as one."""
+
+    def __init__(self, members: list[Recordings]) -> None:
+        self.members = members
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of them is."""
+        return any(member.simulated for member in self.members)
+
+    @property
+    def damaged(self) -> list[str]:
+        """A line for each file that could not be read so far."""
+        return list(itertools.chain.from_iterable(member.damaged for member in self.members))
+
+    def __len__(self) -> int:
+        return sum(len(member) for member in self.members)
+
+    def __iter__(self) -> Iterator[RecordedFrame]:
+        return itertools.chain.from_iterable(self.members)
 
 
 def open_recordings(path: str | Path, *, unit_mm: float | None = None) -> Recordings:

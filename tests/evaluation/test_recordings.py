@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cli.main import main
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.camera_measures import Measures
-from facedepth_kit.evaluation.own_recordings import enhanced_crops, evaluate_recordings, kept_tables, summary_rows
 from facedepth_kit.evaluation.punched import PunchedRow
+from facedepth_kit.evaluation.recordings import enhanced_crops, evaluate_recordings, kept_tables, summary_rows
 
 ROW = Measures("recordings", "a", "", "", "", "None", 0.010, 0.02, 0.004, 0.0, np.nan, 2 / 68, 0.25, 20.0)
 
@@ -35,7 +35,7 @@ def test_summary_by_hand() -> None:
     assert (line["punched_filled"], line["punched_rmse_mm"], line["punched_median_frame_mm"]) == (0.5, 2.0, 1.0)
 
 
-def test_a_simulated_face_all_the_way(simulated_face: Recording) -> None:
+def test_a_simulated_face_all_the_way(simulated_face: RecordedFrame) -> None:
     blank = replace(simulated_face, name="blank", picture=np.zeros_like(simulated_face.picture))
     alone = replace(simulated_face, name="alone", picture=None)
     report = evaluate_recordings([simulated_face, blank, alone], ["None", "Telea"], rng=np.random.default_rng(0))
@@ -55,7 +55,7 @@ def test_a_simulated_face_all_the_way(simulated_face: Recording) -> None:
     assert report.punched[1].rmse_mm < 15
 
 
-def test_without_punching(simulated_face: Recording) -> None:
+def test_without_punching(simulated_face: RecordedFrame) -> None:
     report = evaluate_recordings([simulated_face], ["None"])
     assert len(report.measures) == 1
     assert report.punched == []
@@ -72,14 +72,14 @@ def test_a_stack_of_crops_is_enhanced_as_single_ones() -> None:
         np.testing.assert_array_equal(enhanced_crops(crops, name), np.stack([single(crop) for crop in crops]))
 
 
-def test_no_face_at_all_is_one_clear_line(simulated_face: Recording) -> None:
+def test_no_face_at_all_is_one_clear_line(simulated_face: RecordedFrame) -> None:
     with pytest.raises(KitError, match="found no face"):
         evaluate_recordings([replace(simulated_face, picture=None)], ["None"])
     with pytest.raises(KitError, match="expected one of"):
         evaluate_recordings([simulated_face], ["Nonesuch"])
 
 
-def test_the_command(simulated_face: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(simulated_face: RecordedFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FolderWriter(tmp_path / "in", simulated=True) as writer:
         for name in ("000", "001", "002"):
             writer.write(replace(simulated_face, name=name))
@@ -98,7 +98,7 @@ def test_the_command(simulated_face: Recording, tmp_path: Path, capsys: pytest.C
 
 
 def test_frames_left_out_are_named(
-    simulated_face: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    simulated_face: RecordedFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with FolderWriter(tmp_path) as writer:
         writer.write(replace(simulated_face, name="000"))

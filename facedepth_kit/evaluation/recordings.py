@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.face_crop import FaceRegion, crop_face, restore_face
-from facedepth_kit.cameras.recorded.recording import Recording
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres
@@ -39,7 +39,7 @@ BATCH = 16
 class FoundFace:
     """A recording, the face that Dlib found in its picture, and the crop that enhancers are given."""
 
-    recording: Recording
+    recording: RecordedFrame
     face: Face
     region: FaceRegion
 
@@ -50,7 +50,7 @@ class FoundFace:
         return FaceFrame(known.depth, known.unit_mm, self.face.box, self.face.outline, known.name)
 
 
-def found_faces(recordings: Iterable[Recording], left_out: list[LeftOut]) -> Iterator[FoundFace]:
+def found_faces(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FoundFace]:
     """The recordings in which Dlib finds a face with depth; the others are added to ``left_out`` with the reason."""
     from facedepth_kit.faces.detection import detect_face
 
@@ -78,7 +78,7 @@ class RecordingsReport:
 
 
 def evaluate_recordings(
-    recordings: Iterable[Recording], enhancers: Sequence[str], *, rng: np.random.Generator | None = None
+    recordings: Iterable[RecordedFrame], enhancers: Sequence[str], *, rng: np.random.Generator | None = None
 ) -> RecordingsReport:
     """Every measure of every enhancer on every recording with a face, a batch of frames in memory at a time.
 
@@ -117,13 +117,13 @@ def enhanced_crops(crops: DepthImage, name: str) -> DepthImage:
     Raises :class:`KitError` for an unknown enhancer and for one that cannot run here.
     """
     from facedepth_kit import enhancers
-    from facedepth_kit.enhancers.measured_bias import restore_residual
+    from facedepth_kit.enhancers.measured_bias import add_measured_bias
 
     enhancer = enhancers.get(name)
     outputs = enhancer.enhance(crops)
     if enhancer.kind != "learned":
         return outputs
-    return np.stack([restore_residual(crop, output) for crop, output in zip(crops, outputs, strict=True)])
+    return np.stack([add_measured_bias(crop, output) for crop, output in zip(crops, outputs, strict=True)])
 
 
 def _measure(found: FoundFace, name: str, output: DepthImage) -> Measures:
