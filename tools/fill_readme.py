@@ -7,29 +7,28 @@ Everything between ``<!-- NAME -->`` and ``<!-- end -->`` comes from a file, so 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from facedepth_kit.common.paths import figures_dir, repository_root, write_atomically
-from facedepth_kit.pipeline.workspace import markdown_table
+from pandas import DataFrame
 
-Line = Mapping[str, str]
+from facedepth_kit.common.paths import figures_dir, repository_root, write_atomically
+from facedepth_kit.common.tables import markdown_table, read_table, records
+
 STAND_IN = "DDRNet-dn"
 
 
-def read(name: str, folder: str = "laptop") -> list[Line]:
-    """The rows of a table in ``figures/<folder>``."""
-    with (figures_dir(folder) / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def read(name: str, folder: str = "laptop") -> DataFrame:
+    """A table in ``figures/<folder>``."""
+    return read_table(figures_dir(folder) / f"{name}.csv")
 
 
-def number(text: str, digits: int) -> str:
+def number(value: float, digits: int) -> str:
     """A number as shown, a dash for none."""
-    return f"{float(text):.{digits}f}" if text and text.lower() != "nan" else "–"
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def shown_name(name: str) -> str:
@@ -41,25 +40,17 @@ def shown_name(name: str) -> str:
 
 def table_4() -> str:
     """RMSE on synthetic pairs, beside Table IV, of the rows that were run."""
-    rows = [row for row in read("table_4") if row["mean"]]
-    return markdown_table(
-        [
-            {
-                "enhancer": shown_name(row["enhancer"]),
-                "mean RMSE": number(row["mean"], 4),
-                "std": number(row["std"], 4),
-                "published mean": number(row["published_mean"], 4),
-                "published std": number(row["published_std"], 4),
-            }
-            for row in rows
-        ]
-    )
+    table = read("table_4").dropna(subset="mean")
+    shown = {"mean": "mean RMSE", "std": "std", "published_mean": "published mean", "published_std": "published std"}
+    columns = {title: [number(value, 4) for value in table[name]] for name, title in shown.items()}
+    return markdown_table(DataFrame({"enhancer": table["enhancer"].map(shown_name), **columns}))
 
 
 def not_run() -> str:
     """Which of the paper's rows lack weights."""
-    names = [row["enhancer"] for row in read("table_4") if not row["mean"]]
-    return f"Not run, for want of weights: {', '.join(names)}.\n" if names else ""
+    table = read("table_4")
+    names = list(table["enhancer"][table["mean"].isna()])
+    return f"Not run, because weights are not included: {', '.join(names)}.\n" if names else ""
 
 
 def cameras() -> str:
@@ -73,22 +64,22 @@ def cameras() -> str:
         ("table_6", "OcclusionMouth", "OcclusionMouth", 2),
         ("table_7", "geometric PAD error", "PAD error", 3),
     )
-    table: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
     for name, condition, title, digits in columns:
-        for line in read(name):
-            if line["condition"] == condition and line["metric"] == "mean" and line["value"]:
-                row = table.setdefault(line["row"], {"enhancer": shown_name(line["row"])})
-                published = f" ({number(line['published'], digits)})" if line["published"] else ""
-                row[title] = number(line["value"], digits) + published
-    return markdown_table(list(table.values()))
+        table = read(name).dropna(subset="value")
+        for line in records(table[(table["condition"] == condition) & (table["metric"] == "mean")]):
+            published = "" if math.isnan(line["published"]) else f" ({number(line['published'], digits)})"
+            row = rows.setdefault(line["row"], {"enhancer": shown_name(line["row"])})
+            row[title] = number(line["value"], digits) + published
+    return markdown_table(rows.values())
 
 
 def attacks() -> str:
     """Decisions on simulated presentations for a few enhancers."""
-    table: dict[tuple[str, str], dict[str, str]] = {}
-    for line in read("pad_decisions"):
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for line in records(read("pad_decisions")):
         if line["enhancer"] in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1"):
-            row = table.setdefault(
+            row = rows.setdefault(
                 (line["check"], line["enhancer"]),
                 {
                     "check": line["check"],
@@ -97,43 +88,37 @@ def attacks() -> str:
                 },
             )
             kind = line["presentation"].replace("_", " ")
-            row[f"{line['rate']}, {kind}"] = f"{float(line['value']):.1%}" if line["value"] else "–"
-    return markdown_table(list(table.values()))
+            row[f"{line['rate']}, {kind}"] = "–" if math.isnan(line["value"]) else f"{line['value']:.1%}"
+    return markdown_table(rows.values())
 
 
 def real() -> str:
     """Errors at holes punched into real recordings: all pixels, and the median frame in brackets."""
-    table: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
     for folder, title in (("kinect_v2_faces", "Kinect v2"), ("truedepth_mannequin", "TrueDepth")):
-        for line in read(folder, "recordings"):
-            if number(line["punched_rmse_mm"], 2) == "–":
-                continue
-            row = table.setdefault(line["enhancer"], {"enhancer": shown_name(line["enhancer"])})
+        for line in records(read(folder, "recordings").dropna(subset="punched_rmse_mm")):
+            row = rows.setdefault(line["enhancer"], {"enhancer": shown_name(line["enhancer"])})
             row[f"{title}, mm"] = f"{number(line['punched_rmse_mm'], 2)} ({number(line['punched_median_frame_mm'], 2)})"
             row[f"{title}, roughness (100)"] = number(line["roughness"], 2)
-    return markdown_table(list(table.values()))
+    return markdown_table(rows.values())
 
 
 def notebooks() -> str:
-    """The notebooks, what each is about (its first heading), what comes out and how long it took."""
+    """The notebooks, what each is about (its first heading) and what comes out."""
     from facedepth_kit.pipeline.notebooks import NOTEBOOKS
 
-    seconds = json.loads((figures_dir("laptop") / "manifest.json").read_text(encoding="utf-8"))["seconds"]
     rows = []
     for notebook in NOTEBOOKS:
         title = re.search(r"^# # (.+)$", notebook.source.read_text(encoding="utf-8"), re.MULTILINE)
         made = [name for name in notebook.outputs if not name.endswith(".md")]
         tables = [f"Table {_roman(name)}" for name in made if re.fullmatch(r"table_\d\.csv", name)]
         figures = sorted(int(name[7:9]) for name in made if re.fullmatch(r"figure_\d\d\.png", name))
-        shown = ", ".join(
-            [*tables, *([f"Figure{'s' if len(figures) > 1 else ''} {', '.join(map(str, figures))}"] if figures else [])]
-        )
+        shown = [f"Figure{'s' * (len(figures) > 1)} {', '.join(map(str, figures))}"] if figures else []
         rows.append(
             {
                 "notebook": f"`{notebook.name}`",
                 "what it is about": title[1].strip() if title else "",
-                "comes out": shown,
-                "seconds (laptop)": f"{seconds[notebook.name]:.0f}" if notebook.name in seconds else "–",
+                "comes out": ", ".join([*tables, *shown]),
             }
         )
     return markdown_table(rows)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.tables import records
 from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.decisions import (
     Curve,
@@ -33,7 +35,13 @@ from facedepth_kit.evaluation.published import (
 )
 from facedepth_kit.evaluation.relief import ReliefSettings
 
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+    from facedepth_kit.common.tables import Table
+
 FloatArray = npt.NDArray[np.float64]
+Numbers = dict[str, dict[str, float]]
 Row = dict[str, Any]
 Score = Callable[[Measures], float]
 
@@ -49,39 +57,38 @@ TITLES = {
 }
 
 
-def mean_and_deviation(values: Iterable[float]) -> dict[str, float]:
-    """Mean and sample standard deviation of the values that are not NaN; the latter is NaN for fewer than two."""
-    known = np.array([value for value in values if not np.isnan(value)])
+def statistics(values: Series, start: str, names: Sequence[str] = ("mean", "std")) -> dict[str, float]:
+    """``<start>_<name>`` for each statistic of the values that are not NaN; NaN where there are too few.
+
+    ``std`` is the sample's.
+    """
+    return {f"{start}_{name}": float(values.agg(name)) for name in names}
+
+
+def table_5(measures: Iterable[Measures]) -> Numbers:
+    """Enhancer -> ``<camera>_<roughness or holes>_<mean or std>``, times 100, over all bona fide images with a mask."""
+    table = _frame(measures)
     return {
-        "mean": float(known.mean()) if known.size else float("nan"),
-        "std": float(known.std(ddof=1)) if known.size > 1 else float("nan"),
+        enhancer: {
+            key: value
+            for camera in (KINECTFACEDB, REALSENSE)
+            for what in ("roughness", "holes")
+            for key, value in statistics(100 * rows[what][rows["camera"] == camera], f"{camera}_{what}").items()
+        }
+        for enhancer, rows in table[~table["variant"].isin(INSTRUMENTS)].groupby("enhancer", sort=False)
     }
 
 
-def table_5(measures: Iterable[Measures]) -> dict[str, dict[str, float]]:
-    """Enhancer -> ``<camera>_<roughness or holes>_<mean or std>``, times 100, over all bona fide images with a mask."""
-    table: dict[str, dict[str, float]] = {}
-    for enhancer, images in _by_enhancer(measures).items():
-        table[enhancer] = {}
-        for camera in (KINECTFACEDB, REALSENSE):
-            shown = [row for row in images if row.camera == camera and row.variant not in INSTRUMENTS]
-            for what in ("roughness", "holes"):
-                numbers = mean_and_deviation(100 * getattr(row, what) for row in shown)
-                table[enhancer] |= {f"{camera}_{what}_{name}": value for name, value in numbers.items()}
-    return table
-
-
-def table_6(measures: Iterable[Measures]) -> dict[str, dict[str, float]]:
+def table_6(measures: Iterable[Measures]) -> Numbers:
     """Enhancer -> ``<none, mouth or paper>_<mean or std>``: falsification of KinectFaceDB's images, times 100."""
+    table = _frame(measures)
     return {
         enhancer: {
-            f"{condition}_{name}": value
+            key: value
             for condition, variant in CONDITIONS.items()
-            for name, value in mean_and_deviation(
-                100 * row.falsification for row in images if row.camera == KINECTFACEDB and row.variant == variant
-            ).items()
+            for key, value in statistics(100 * rows["falsification"][rows["variant"] == variant], condition).items()
         }
-        for enhancer, images in _by_enhancer(measures).items()
+        for enhancer, rows in table[table["camera"] == KINECTFACEDB].groupby("enhancer", sort=False)
     }
 
 
@@ -94,21 +101,20 @@ def landmark_subsets(measures: Iterable[Measures]) -> dict[str, set[str]]:
     }
 
 
-def table_7(measures: Sequence[Measures]) -> dict[str, dict[str, float]]:
+def table_7(measures: Sequence[Measures]) -> Numbers:
     """Enhancer -> ``<sub-table>_<mean, std, min or max>`` over the subsets of :func:`landmark_subsets`."""
-    subsets = landmark_subsets(measures)
-    fields = dict(zip(SUBTABLES, ("mark_holes", "landmark_holes", "pad_error"), strict=True))
-    table: dict[str, dict[str, float]] = {}
-    for enhancer, images in _by_enhancer(measures).items():
-        table[enhancer] = {}
-        for part, field in fields.items():
-            chosen = subsets["manual" if field == "mark_holes" else "dlib"]
-            values = [getattr(row, field) for row in images if row.camera == KINECTFACEDB and row.name in chosen]
-            known = [value for value in values if not np.isnan(value)]
-            numbers = mean_and_deviation(known)
-            numbers |= {"min": min(known, default=float("nan")), "max": max(known, default=float("nan"))}
-            table[enhancer] |= {f"{part}_{name}": value for name, value in numbers.items()}
-    return table
+    table = _frame(measures)
+    chosen = {key: table["name"].isin(names) for key, names in landmark_subsets(measures).items()}
+    parts = zip(SUBTABLES, ("mark_holes", "landmark_holes", "pad_error"), ("manual", "dlib", "dlib"), strict=True)
+    columns = {part: table[field].where(chosen[subset]) for part, field, subset in parts}
+    return {
+        enhancer: {
+            key: value
+            for part, column in columns.items()
+            for key, value in statistics(column[rows.index], part, ("mean", "std", "min", "max")).items()
+        }
+        for enhancer, rows in table[table["camera"] == KINECTFACEDB].groupby("enhancer", sort=False)
+    }
 
 
 def long_table(
@@ -179,20 +185,20 @@ def growth_rows(measured: Measured, *, simulated: bool) -> list[Row]:
     return lines
 
 
-def wide_table(lines: Sequence[Mapping[str, Any]], digits: int) -> list[Row]:
+def wide_table(lines: Table, digits: int) -> list[Row]:
     """The same for reading: a row for each enhancer; for each condition ``mean (std)``, ours and the published.
 
     ``lines`` as :func:`long_table` makes them, or as they come back from CSV.
     """
     table: dict[str, Row] = {}
-    for line in lines:
+    for line in records(lines):
         if line["metric"] not in ("mean", "std"):  # those are left to the long form
             continue
         row = table.setdefault(str(line["row"]), {"enhancer": line["row"]})
         for source, suffix in (("value", ""), ("published", ", published")):
             column = f"{line['condition']}{suffix}"
-            known = line[source] not in (None, "") and np.isfinite(float(line[source]))
-            text = f"{float(line[source]):.{digits}f}" if known else ""
+            known = line[source] is not None and np.isfinite(line[source])
+            text = f"{line[source]:.{digits}f}" if known else ""
             if line["metric"] == "mean":
                 row[column] = text
             elif text:
@@ -325,11 +331,10 @@ def _curve(bona_fide: FloatArray, attacks: Mapping[str, FloatArray]) -> Curve | 
     return error_curve(bona_fide, attacks) if attacks and len(answered) == len(attacks) + 1 else None
 
 
-def _by_enhancer(measures: Iterable[Measures]) -> dict[str, list[Measures]]:
-    found: dict[str, list[Measures]] = {}
-    for row in measures:
-        found.setdefault(row.enhancer, []).append(row)
-    return found
+def _frame(measures: Iterable[Measures]) -> DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(list(measures), columns=[field.name for field in fields(Measures)])
 
 
 def _split(table: str, metric: str) -> tuple[str, str]:

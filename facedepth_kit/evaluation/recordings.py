@@ -8,7 +8,6 @@ for attacks in the enlarged crop.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,6 +20,7 @@ from facedepth_kit.cameras.recorded.face_crop import FaceRegion, crop_face, rest
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir
+from facedepth_kit.common.tables import read_table
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres
 from facedepth_kit.enhancers.on_files import recording_enhancer
 from facedepth_kit.evaluation.camera_measures import Measures, measure_image
@@ -29,6 +29,8 @@ from facedepth_kit.evaluation.punched import FaceFrame, PunchedRow, evaluate_pun
 from facedepth_kit.evaluation.relief import ReliefSettings
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from facedepth_kit.faces.detection import Face
 
 CAMERA = "recordings"
@@ -198,17 +200,14 @@ def _mean(rows: Sequence[Measures], field: str) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def kept_tables() -> dict[str, list[dict[str, Any]]]:
+def kept_tables() -> dict[str, DataFrame]:
     """The tables of real recordings that lie in ``figures/recordings``, by name: numbers that were measured elsewhere.
 
     Empty where there are none.
     """
     tables = {}
     for path in sorted(figures_dir("recordings").glob("*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        if not lines or "punched_rmse_mm" not in lines[0]:
-            continue  # another measurement's table
-        texts = ("enhancer", "frames")
-        tables[path.stem] = [{k: v if k in texts else float(v or "nan") for k, v in line.items()} for line in lines]
+        table = read_table(path)
+        if "punched_rmse_mm" in table:  # else another measurement's
+            tables[path.stem] = table
     return tables

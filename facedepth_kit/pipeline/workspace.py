@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
@@ -17,16 +16,17 @@ import numpy as np
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir, results_dir, write_atomically
 from facedepth_kit.common.quiet import quiet_tensorflow
+from facedepth_kit.common.tables import markdown_table, read_table, write_table
 from facedepth_kit.pipeline.profiles import DEFAULT, PROFILES, Profile, get_profile
 from facedepth_kit.pipeline.sources import code_digest
 
 if TYPE_CHECKING:
     from IPython.display import Image, Markdown
     from matplotlib.figure import Figure
+    from pandas import DataFrame
 
+    from facedepth_kit.common.tables import Table
     from facedepth_kit.pairs.store import PairStore, SynthesisSettings
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,19 @@ class Workspace:
 
         return Image(data=_png(figure), width=min(width, int(figure.get_size_inches()[0] * 110)))
 
-    def save_table(self, name: str, rows: Sequence[Row], caption: str, *, digits: int = 4) -> Markdown:
-        """Write rows as ``name``.csv and ``name``.md (with ``caption``), and return them to be shown."""
+    def save_table(self, name: str, rows: Table, caption: str, *, digits: int = 4) -> Markdown:
+        """Write a table as ``name``.csv and ``name``.md (with ``caption``), and return them to be shown."""
         from IPython.display import Markdown
 
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        with (
-            write_atomically(self.figures / f"{name}.csv", overwrite=True) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
-            writer.writeheader()
-            writer.writerows({key: _cell(value, 6) for key, value in row.items()} for row in rows)
+        write_table(self.figures / f"{name}.csv", rows)
         text = markdown_table(rows, digits=digits) + f"\n{caption}\n"
         with write_atomically(self.figures / f"{name}.md", overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return Markdown(text)
 
-    def read_table(self, name: str) -> list[dict[str, str]]:
-        """Rows of a table that some notebook saved (``name`` without ``.csv``)."""
-        with self.find(f"{name}.csv").open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+    def read_table(self, name: str) -> DataFrame:
+        """A table that some notebook saved (``name`` without ``.csv``)."""
+        return read_table(self.find(f"{name}.csv"))
 
     def save_result(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a small JSON result that later notebooks read; it stays out of the repository."""
@@ -170,13 +162,6 @@ def _seconds(profile: str, key: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def markdown_table(rows: Sequence[Row], *, digits: int = 4) -> str:
-    """Rows as a Markdown table; columns in the order in which they first occur."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, ["---"] * len(columns), *([_cell(row.get(key, ""), digits) for key in columns] for row in rows)]
-    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
-
-
 def _png(figure: Figure) -> bytes:
     from io import BytesIO
 
@@ -184,16 +169,6 @@ def _png(figure: Figure) -> bytes:
     # No date and no version in the file: the same picture gives the same bytes.
     figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight", pad_inches=0.12, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _cell(value: Any, digits: int) -> str:
-    if value is None or (isinstance(value, float) and not np.isfinite(value)):
-        return ""
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        return f"{value:.{digits}f}"
-    return str(value)
 
 
 def _short(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.tables import records
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, Mask, colourize
 from facedepth_kit.plots.figures import (
     INK,
@@ -34,6 +35,8 @@ from facedepth_kit.plots.figures import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from facedepth_kit.common.tables import Table
 
 Points = npt.NDArray[np.floating]
 Limits = tuple[float, float]
@@ -99,12 +102,13 @@ def distances(pictures: Sequence[Picture], depths: Sequence[Picture], titles: Se
     )
 
 
-def surface_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def surface_bars(table: Table) -> Figure:
     """Figure 9: roughness and holes in percent, a block for each camera, ours beside the published.
 
-    ``rows``: lines of Table V in long form (``row, condition, metric, value, published``; empty where there is none),
+    ``table``: Table V in long form (``row, condition, metric, value, published``; empty where there is none),
     conditions such as ``KinectFaceDB, roughness``; a ``note`` that begins with "stand-in" gives the row a star.
     """
+    rows = records(table)
     conditions = list(dict.fromkeys(str(row["condition"]) for row in rows))
     names = list(dict.fromkeys(str(row["row"]) for row in rows))
     numbers = {(row["row"], row["condition"], row["metric"]): row for row in rows}
@@ -325,11 +329,12 @@ def pad_rules(depth: DepthImage, landmarks: Points, rules: Mapping[str, Mask], m
     return figure
 
 
-def decision_curves(rows: Sequence[Mapping[str, Any]], enhancers: Sequence[str], fixed: Mapping[str, float]) -> Figure:
+def decision_curves(table: Table, enhancers: Sequence[str], fixed: Mapping[str, float]) -> Figure:
     """BPCER and APCER over the threshold: a row for each check, a column for each enhancer.
 
-    ``rows``: ``check, enhancer, presentation, threshold, rate``; ``fixed`` the decision's own threshold by check.
+    ``table``: ``check, enhancer, presentation, threshold, rate``; ``fixed`` the decision's own threshold by check.
     """
+    rows = records(table)
     checks = list(dict.fromkeys(str(row["check"]) for row in rows))
     styles = {
         "bona_fide": (OURS, "BPCER (bona fide rejected)"),

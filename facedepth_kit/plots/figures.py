@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.tables import records
 from facedepth_kit.depth import HOLE, DepthImage, colourize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from facedepth_kit.common.tables import Table
     from facedepth_kit.rendering.mesh import Mesh
 
 Picture = npt.NDArray[Any]
@@ -466,13 +468,15 @@ def _arrow_thin(axes: Axes, start: tuple[float, float], end: tuple[float, float]
     axes.plot([start[0], end[0]], [start[1], end[1]], color=LINE, lw=0.6, zorder=0)
 
 
-def error_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def error_bars(table: Table) -> Figure:
     """Figure 8: mean RMSE with standard deviation, ours beside the published, sorted by ours.
 
-    ``rows``: ``enhancer``, ``mean``, ``std``, ``published_mean``, ``published_std`` (floats, NaN where there is none).
+    ``table``: ``enhancer``, ``mean``, ``std``, ``published_mean``, ``published_std`` (floats, NaN where there is none);
+    a ``note`` that begins with "stand-in" gives the row a star.
     """
     from matplotlib.patches import Patch
 
+    rows = records(table)
     known = [row for row in rows if np.isfinite(row["mean"]) or np.isfinite(row["published_mean"])]
     order = sorted(known, key=lambda row: row["mean"] if np.isfinite(row["mean"]) else row["published_mean"])
     places = np.arange(len(order))
@@ -491,7 +495,8 @@ def error_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
     for place, row in enumerate(order):
         if not np.isfinite(row["mean"]):
             axes.text(place - 0.2, 0.004, "not run", rotation=90, fontsize=7, color=QUIET, ha="center", va="bottom")
-    axes.set_xticks(places, [row["enhancer"] for row in order], rotation=50, ha="right", fontsize=8)
+    labels = [row["enhancer"] + "*" * str(row.get("note", "")).startswith("stand-in") for row in order]
+    axes.set_xticks(places, labels, rotation=50, ha="right", fontsize=8)
     axes.set_ylabel("face RMSE (depth 0..1)")
     axes.set_xlim(-0.7, len(order) - 0.3)
     axes.grid(axis="y", color="#e5e8ec", lw=0.6)
@@ -504,8 +509,9 @@ def error_bars(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def paired_bars(rows: Sequence[Mapping[str, Any]], label: str) -> Figure:
+def paired_bars(table: Table, label: str) -> Figure:
     """Ours beside the published mean with standard deviations, in the order given (the calibration's picture)."""
+    rows = records(table)
     places = np.arange(len(rows))
     figure = _figure(7.6, 3.4)
     axes = figure.add_axes((0.1, 0.16, 0.88, 0.76))

@@ -124,7 +124,7 @@ def about(notebook):
 # %%
 from IPython.display import Markdown
 
-from facedepth_kit.pipeline.workspace import markdown_table
+from facedepth_kit.common.tables import markdown_table
 
 Markdown(markdown_table([about(notebook) for notebook in NOTEBOOKS]))
 

@@ -175,10 +175,9 @@ work.save_table("table_1", both, caption)
 # The counts alone would look fine whatever the filter did. Because the faults were planted, there is more to say.
 
 # %%
-import csv
+from facedepth_kit.common.tables import read_table
 
-with table.open(newline="", encoding="utf-8") as file:
-    verdicts = {row["file"]: row for row in csv.DictReader(file)}
+verdicts = read_table(table).set_index("file")
 stages = {"copy of another file": "duplicate", "too large": "oversized"}
 strengths = ["", "mild", "medium", "strong"]
 kinds = sorted(
@@ -189,7 +188,7 @@ kinds = sorted(
 # %%
 found = []
 for fault, strength in kinds:
-    status = [verdicts[one.name]["status"] for one in planted if (one.fault, one.strength) == (fault, strength)]
+    status = [verdicts.status[one.name] for one in planted if (one.fault, one.strength) == (fault, strength)]
     row = {"what": fault, "strength": strength, "photos": len(status)}
     wanted = stages.get(fault, "deformed")
     discarded = sum(one != "kept" for one in status)
@@ -218,13 +217,8 @@ work.save_table("screening", found, caption)
 
 # %%
 fault_of = {one.name: one for one in planted}
-judged = [row for row in verdicts.values() if row["sides_outside"]]
-reach = {
-    row["file"]: max(
-        float(row["sides_outside"]) / ranges.outside_limit, float(row["worst_excess"]) / ranges.excess_limit
-    )
-    for row in judged
-}
+limits = {"sides_outside": ranges.outside_limit, "worst_excess": ranges.excess_limit}
+reach = (verdicts[[*limits]] / limits).max(axis=1).dropna()
 
 
 def beyond(names: list[str], scale: float) -> float:
@@ -233,9 +227,9 @@ def beyond(names: list[str], scale: float) -> float:
 
 
 # %%
-groups = {"well-formed": [name for name in reach if fault_of[name].fault == GOOD]}
+groups = {"well-formed": [name for name in reach.index if fault_of[name].fault == GOOD]}
 for strength in strengths[1:]:
-    groups[strength] = [name for name in reach if fault_of[name].strength == strength]
+    groups[strength] = [name for name in reach.index if fault_of[name].strength == strength]
 scales = np.geomspace(0.05, 20, 80)
 curves, chosen = {}, {}
 for strength in strengths[1:]:

@@ -121,7 +121,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.depth import HOLE
 from facedepth_kit.evaluation.error import face_rmse
-from facedepth_kit.pipeline.workspace import markdown_table
+from facedepth_kit.common.tables import markdown_table
 
 face = pair.ground_truth != HOLE
 

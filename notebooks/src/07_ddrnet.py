@@ -145,25 +145,22 @@ table = [
 # person with what many frames of a moving camera agree on, and what it found is kept in `figures/recordings`.
 
 # %%
-import csv
-
 from facedepth_kit.common.paths import figures_dir
+from facedepth_kit.common.tables import read_table
 
 recorded = figures_dir("recordings") / "ddrnet_bodies.csv"
-real = list(csv.DictReader(recorded.open(newline=""))) if recorded.is_file() else []
-
-# %%
-table += [
-    {
-        "people": "real (Kinect v2)",
-        "frames": len(real),
-        "millimetres": text,
-        **{word: float(np.mean([float(row[f"{key}_{word}"]) for row in real])) for word in columns_of_numbers},
-        "weights": real[0]["weights"],
-    }
-    for key, text in words.items()
-    if real
-]
+if recorded.is_file():
+    real = read_table(recorded)
+    table += [
+        {
+            "people": "real (Kinect v2)",
+            "frames": len(real),
+            "millimetres": text,
+            **{word: real[f"{key}_{word}"].mean() for word in columns_of_numbers},
+            "weights": real["weights"][0],
+        }
+        for key, text in words.items()
+    ]
 
 # %%
 caption = (

@@ -126,18 +126,11 @@ work.save_table("table_4", table, caption)
 # This cell only reads the table: computing and drawing are separate.
 
 # %%
-import math
-
-rows_8 = [
-    {key: float(row[key]) if row[key] else math.nan for key in ("mean", "std", "published_mean", "published_std")}
-    | {"enhancer": row["enhancer"] + "*" * row["note"].startswith("stand-in")}
-    for row in work.read_table("table_4")
-]
 caption = (
     f"After Figure 8: mean face RMSE and standard deviation, {len(store):,} simulated pairs, beside the published. "
     "*: a stand-in's weights, not the published ones; its bars are not comparable."
 )
-work.save_figure(plots.error_bars(rows_8), "figure_08.png", caption)
+work.save_figure(plots.error_bars(work.read_table("table_4")), "figure_08.png", caption)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -174,8 +167,8 @@ from facedepth_kit.evaluation.published import order_kept, share_of_best, verdic
 
 filters = list(rows("II"))
 unlearned = [name for name in ("None", *filters) if name in measured]
-sdk = {row["enhancer"]: row for row in work.read_table("table_2")}
-counts = {row["network"]: {"parameters": int(row["parameters"])} for row in work.read_table("table_3")}
+sdk = work.read_table("table_2").set_index("enhancer").to_dict("index")
+counts = work.read_table("table_3").set_index("network")[["parameters"]].to_dict("index")
 found = [*verdicts("II", sdk), *verdicts("III", counts), *verdicts("IV", measured), order_kept(measured, unlearned)]
 found += [share_of_best(measured, name, filters) for name in measured if name.startswith("DL-") and name in published]
 

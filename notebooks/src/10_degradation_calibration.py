@@ -89,14 +89,8 @@ work.save_table("calibration", table, caption)
 # %%
 from facedepth_kit.plots import figures as plots
 
-bars = [
-    {
-        key: row[key] if key == "enhancer" else float(row[key])
-        for key in ("enhancer", "mean", "std", "published_mean", "published_std")
-    }
-    for row in work.read_table("calibration")
-]
-work.save_figure(plots.paired_bars(bars, "this run"), "calibration.png", caption, width=720)
+bars = plots.paired_bars(work.read_table("calibration"), "this run")
+work.save_figure(bars, "calibration.png", caption, width=720)
 
 # %% [markdown]
 # ## Predict: which knob moves which row?
@@ -122,7 +116,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.pairs.degradation import degrade
-from facedepth_kit.pipeline.workspace import markdown_table
+from facedepth_kit.common.tables import markdown_table
 
 
 def means(settings, count=12):

@@ -123,7 +123,7 @@ work.save_table("table_7", lines, caption, digits=3)
 from IPython.display import Markdown
 
 from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.pipeline.workspace import markdown_table
+from facedepth_kit.common.tables import markdown_table
 
 Markdown(markdown_table(wide_table(work.read_table("table_7"), 3)))
 

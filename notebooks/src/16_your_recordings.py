@@ -242,18 +242,18 @@ work.save_table("recordings_measures", rows, caption, digits=3)
 # %%
 from IPython.display import Markdown, display
 
+from facedepth_kit.common.tables import markdown_table
 from facedepth_kit.evaluation.recordings import kept_tables
-from facedepth_kit.pipeline.workspace import markdown_table
 
-shown = ("enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm")
-for title, lines in kept_tables().items():
-    text = markdown_table([{key: line[key] for key in shown} for line in lines], digits=3)
+shown = ["enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm"]
+for title, table in kept_tables().items():
+    text = markdown_table(table[shown], digits=3)
     display(Markdown(f"**{title.replace('_', ' ')}**\n\n{text}"))
 
 # %%
-shown = ("enhancer", "punched_filled", "punched_rmse_mm", "punched_median_frame_mm")
-for title, lines in kept_tables().items():
-    text = markdown_table([{key: line.get(key) for key in shown} for line in lines], digits=2)
+shown = ["enhancer", "punched_filled", "punched_rmse_mm", "punched_median_frame_mm"]
+for title, table in kept_tables().items():
+    text = markdown_table(table[shown], digits=2)
     display(Markdown(f"**{title.replace('_', ' ')}, at punched holes**\n\n{text}"))
 
 # %% [markdown]

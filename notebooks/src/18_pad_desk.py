@@ -90,7 +90,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.evaluation.relief import face_relief
-from facedepth_kit.pipeline.workspace import markdown_table
+from facedepth_kit.common.tables import markdown_table
 
 
 def judged(one, depth):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.camera_tables import (
     curve_rows,
@@ -108,11 +110,11 @@ def test_the_long_table_keeps_failures_and_what_was_not_run() -> None:
     assert {line["simulated"] for line in real if line["condition"].startswith("Kinect")} == {False}
 
 
-def test_the_wide_table_prints_mean_and_deviation() -> None:
+def test_the_wide_table_prints_mean_and_deviation(tmp_path: Path) -> None:
     measured = {"None": {"none_mean": 1.0, "none_std": 0.5}, "DL-Delta-1": {"none_mean": 1.5, "none_std": 0.25}}
     lines = long_table("VI", measured, ["None", "DL-Delta-1"])
-    as_read = [{key: "" if value is None else str(value) for key, value in line.items()} for line in lines]
-    for given in (lines, as_read):
+    write_table(tmp_path / "table.csv", lines)
+    for given in (lines, read_table(tmp_path / "table.csv")):
         none, delta, *_ = wide_table(given, 2)
         assert none == {"enhancer": "None", "Neutral": "1.00 (0.50)", "Neutral, published": ""}
         assert delta["Neutral"] == "1.50 (0.25)"
