@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from facedepth_kit.common.paths import write_atomically
 if TYPE_CHECKING:  # pandas takes a third of a second to import
     from pandas import DataFrame
 
-    Table = DataFrame | Iterable[Mapping[str, Any]]
-
+Table: TypeAlias = "DataFrame | Iterable[Mapping[str, Any]]"
 SIGNIFICANT = 4
 MOST_DECIMALS = 6
 QUOTED = "published"

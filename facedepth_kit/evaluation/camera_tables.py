@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.common.tables import records
+from facedepth_kit.common.tables import Table, records
 from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.decisions import (
     Curve,
@@ -38,7 +38,6 @@ from facedepth_kit.evaluation.relief import ReliefSettings
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-    from facedepth_kit.common.tables import Table
 
 FloatArray = npt.NDArray[np.float64]
 Numbers = dict[str, dict[str, float]]

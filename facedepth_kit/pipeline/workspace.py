@@ -16,7 +16,7 @@ import numpy as np
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir, results_dir, write_atomically
 from facedepth_kit.common.quiet import quiet_tensorflow
-from facedepth_kit.common.tables import markdown_table, read_table, write_table
+from facedepth_kit.common.tables import Table, markdown_table, read_table, write_table
 from facedepth_kit.pipeline.profiles import DEFAULT, PROFILES, Profile, get_profile
 from facedepth_kit.pipeline.sources import code_digest
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from facedepth_kit.common.tables import Table
     from facedepth_kit.pairs.store import PairStore, SynthesisSettings
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.common.tables import records
+from facedepth_kit.common.tables import Table, records
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, Mask, colourize
 from facedepth_kit.plots.figures import (
     INK,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from facedepth_kit.common.tables import Table
 
 Points = npt.NDArray[np.floating]
 Limits = tuple[float, float]

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.common.tables import records
+from facedepth_kit.common.tables import Table, records
 from facedepth_kit.depth import HOLE, DepthImage, colourize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from facedepth_kit.common.tables import Table
     from facedepth_kit.rendering.mesh import Mesh
 
 Picture = npt.NDArray[Any]

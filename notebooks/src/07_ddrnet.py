@@ -149,8 +149,10 @@ from facedepth_kit.common.paths import figures_dir
 from facedepth_kit.common.tables import read_table
 
 recorded = figures_dir("recordings") / "ddrnet_bodies.csv"
-if recorded.is_file():
-    real = read_table(recorded)
+real = read_table(recorded) if recorded.is_file() else None
+
+# %%
+if real is not None:
     table += [
         {
             "people": "real (Kinect v2)",
