@@ -34,6 +34,7 @@ from facedepth_kit.common.paths import (
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.pipeline.profiles import DEFAULT, PROFILES, Profile, get_profile
 from facedepth_kit.pipeline.sources import ROOT, used_files
+from facedepth_kit.pipeline.unchanged import unchanged
 
 SEED = 2023
 KERNEL = "facedepth"
@@ -464,6 +465,9 @@ def _put_in_place(notebook: Notebook, profile: Profile, staging: Path) -> None:
             f"{notebook.name}: missing {missing or 'none'}, made {more or 'nothing'} that pipeline.py does not list"
         )
     for name, target in targets.items():
+        # A tracked file that another machine's rounding would change stays as it is; results are always the run's own.
+        if name in notebook.outputs and unchanged(target, made[name]):
+            continue
         # figures/ may be on another disk than build/: copy, then rename where it will stay.
         with write_atomically(target, overwrite=True) as temporary:
             shutil.copyfile(made[name], temporary)
