@@ -12,6 +12,7 @@ import pytest
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.realsense_sdk import realsense_sdk
 from facedepth_kit.depth import HOLE, DepthImage
+from facedepth_kit.enhancers import get
 from facedepth_kit.enhancers.filters import (
     TABLE_II,
     Decimation,
@@ -259,8 +260,37 @@ def test_spatial_smoothing_spares_what_differs_by_more_than_delta() -> None:
 
 
 def test_table_2_is_the_papers() -> None:
-    assert list(TABLE_II) == ["De-M2", "De-M8", "Hf-FFA", "Hf-NFA", "Hf-L", "Sp-Hf16", "Sp-HfU"]
-    assert [TABLE_II[name].magnitude for name in ("De-M2", "De-M8")] == [2, 8]  # type: ignore[union-attr]
+    assert {
+        "De-M2": Decimation(2),
+        "De-M8": Decimation(8),
+        "Hf-FFA": HoleFill("farthest"),
+        "Hf-NFA": HoleFill("nearest"),
+        "Hf-L": HoleFill("left"),
+        "Sp-Hf16": Spatial("16 pixels"),
+        "Sp-HfU": Spatial("unlimited"),
+    } == TABLE_II
+
+
+@pytest.mark.parametrize(("name", "mode"), [("Hf-FFA", "farthest"), ("Hf-NFA", "nearest"), ("Hf-L", "left")])
+def test_a_name_gets_its_own_hole_filling(name: str, mode: str) -> None:
+    depth = noisy(5)
+    np.testing.assert_array_equal(get(name).enhance(depth), reference_hole_fill(depth, mode))
+
+
+@pytest.mark.parametrize(("name", "magnitude"), [("De-M2", 2), ("De-M8", 8)])
+def test_a_name_gets_its_own_decimation(name: str, magnitude: int) -> None:
+    depth = image(1000)
+    depth[:, 128:] = 3000  # a step between windows becomes a ramp as wide as a window
+    ramp = np.flatnonzero(np.diff(get(name).enhance(depth)[100].astype(int)))
+    assert len(ramp) == magnitude + 1
+    assert ramp.mean() == pytest.approx(127)
+
+
+@pytest.mark.parametrize(("name", "filled"), [("Sp-Hf16", 30), ("Sp-HfU", 99)])
+def test_a_name_gets_its_own_spatial_filter(name: str, filled: int) -> None:
+    depth = image()
+    depth[:, -100:] = H
+    assert np.count_nonzero(get(name).enhance(depth)[128] != H) == 156 + filled
 
 
 def test_thousands_of_frames_need_no_more_memory() -> None:
