@@ -1,4 +1,4 @@
-"""The depth image: millimetres, unit values, PNG, colours."""
+"""The depth image: millimetres, unit values, PNG."""
 
 from pathlib import Path
 
@@ -9,27 +9,17 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import (
     FARTHEST,
     HOLE,
-    HOLE_COLOUR,
-    RELIEF_HOLE_COLOUR,
     DepthRange,
     camera_range,
     check_depth,
-    colourize,
     from_millimetres,
     from_unit,
     own_range,
     read_png,
-    shaded_relief,
     to_millimetres,
     to_unit,
     write_png,
 )
-
-
-def plane(right: float, down: float, span_mm: float = 250.0) -> np.ndarray:
-    """A slanted plane: millimetres of depth per pixel to the right and down, in the middle of the span."""
-    rows, columns = np.mgrid[0:256, 0:256] - 128.0
-    return from_millimetres(span_mm / 2 + right * columns + down * rows, DepthRange(0, span_mm))
 
 
 def test_own_range_reaches_from_nearest_to_farthest() -> None:
@@ -107,47 +97,3 @@ def test_what_is_no_depth_image_is_not_read(tmp_path: Path) -> None:
     for name in ("grey8.png", "colour.png", "small.png", "empty.png", "missing.png"):
         with pytest.raises(KitError, match=name):
             read_png(tmp_path / name)
-
-
-@pytest.mark.parametrize(("draw", "colour"), [(colourize, HOLE_COLOUR), (shaded_relief, RELIEF_HOLE_COLOUR)])
-def test_holes_have_a_colour_of_their_own(draw, colour) -> None:  # type: ignore[no-untyped-def]
-    depth = np.stack([plane(0.3, 0.1), plane(-0.3, 0.4)])
-    depth[:, :40] = HOLE
-    picture = draw(depth)
-    assert picture.shape == (2, 256, 256, 3)
-    assert picture.dtype == np.uint8
-    is_hole = (picture == colour).all(axis=-1)
-    np.testing.assert_array_equal(is_hole, depth == HOLE)
-
-
-def test_near_is_brighter_than_far() -> None:
-    depth = plane(0.5, 0.0)
-    brightness = colourize(depth, relief=0).astype(float).mean(axis=(0, 2))
-    assert brightness[0] > brightness[128] > brightness[-1]
-
-
-def test_colour_limits_spread_the_colours() -> None:
-    depth = plane(0.1, 0.0)
-    wide, narrow = (colourize(depth, limits=limits, relief=0) for limits in ((0.0, 1.0), (0.45, 0.55)))
-    assert np.ptp(narrow.astype(int), axis=1).sum() > np.ptp(wide.astype(int), axis=1).sum()
-
-
-def test_light_comes_from_the_upper_left() -> None:
-    # Depth that grows to the left and upwards makes a surface that looks to the upper left.
-    towards, flat, away = (shaded_relief(plane(slope, slope)).mean() for slope in (-0.4, 0.0, 0.4))
-    assert towards > flat > away
-
-
-def test_shading_depends_on_millimetres_not_on_the_span() -> None:
-    short = shaded_relief(plane(0.2, 0.15, 120.0), DepthRange(0, 120.0))
-    long = shaded_relief(plane(0.2, 0.15, 250.0), DepthRange(0, 250.0))
-    assert np.abs(short.astype(int) - long)[1:-1, 1:-1].max() <= 2
-
-
-def test_a_hole_throws_no_shadow() -> None:
-    depth = plane(0.2, 0.1)
-    punched = depth.copy()
-    punched[100:120, 100:120] = HOLE
-    rest = punched != HOLE
-    difference = np.abs(shaded_relief(depth).astype(int) - shaded_relief(punched))
-    assert difference[rest].max() <= 2

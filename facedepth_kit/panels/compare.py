@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, colourize, to_millimetres
+from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, to_millimetres
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.panels import parts, pictures
 from facedepth_kit.panels.specimens import Specimen, from_file, from_recordings
+from facedepth_kit.plots.colours import colourize
 
 TRUTH, GIVEN = "ground truth", "input"
 MOST = 5  # enhancers side by side

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange, shaded_relief
+from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange
 from facedepth_kit.evaluation.live import LiveFrame, Verdict
 from facedepth_kit.faces.detection import to_grey
+from facedepth_kit.plots.colours import shaded_relief
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import HOLE, DepthImage, Picture, colourize, shaded_relief
+from facedepth_kit.depth import HOLE, DepthImage, Picture
 from facedepth_kit.evaluation.landmarks import Points
 from facedepth_kit.evaluation.pad import LANDMARKS, PadResult, geometric_pad
 from facedepth_kit.evaluation.relief import Relief, ReliefSettings, face_relief
 from facedepth_kit.panels import parts, pictures
 from facedepth_kit.panels.specimens import Specimen
+from facedepth_kit.plots.colours import colourize, shaded_relief
 
 SIDE_PX = 512
 THRESHOLD = 0.1  # a start for the slider, no published value

@@ -9,18 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import (
-    FARTHEST,
-    HOLE,
-    DepthImage,
-    DepthRange,
-    Mask,
-    Picture,
-    colourize,
-    from_millimetres,
-    shaded_relief,
-)
+from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, DepthRange, Mask, Picture, from_millimetres
 from facedepth_kit.faces.people.parametric import rotation
+from facedepth_kit.plots.colours import colourize, shaded_relief
 from facedepth_kit.rendering.camera import Camera
 from facedepth_kit.rendering.mesh import Mesh
 from facedepth_kit.rendering.zbuffer import rasterize

@@ -49,16 +49,16 @@ name = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.av
 enhanced = enhancers.get(name).enhance(degraded)
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.grids import strip
 
 pictures = {"ground truth": pair.ground_truth, "degraded": degraded, f"enhanced by {name}": enhanced}
-work.show(plots.strip(pictures, size=2.4))
+work.show(strip(pictures, size=2.4))
 
 # %%
-from facedepth_kit.depth import shaded_relief
+from facedepth_kit.plots.colours import shaded_relief
 
 reliefs = {title: shaded_relief(depth, pair.depth_range) for title, depth in pictures.items()}
-work.show(plots.strip(reliefs, size=2.4))
+work.show(strip(reliefs, size=2.4))
 
 # %% [markdown]
 # ## Words

@@ -102,11 +102,13 @@ print(f"one step is {step_mm * 1000:.1f} thousandths of a millimetre")
 # from the upper left.
 
 # %%
-from facedepth_kit.depth import shaded_relief
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.colours import shaded_relief
+from facedepth_kit.plots.colours import position_map_pictures
+from facedepth_kit.plots.grids import squared, strip, with_points
+from facedepth_kit.plots.processes import GroundTruthWay, ground_truth_examples, ground_truth_process
 
 grey = (depth.astype(np.float32) / HOLE * 255).astype(np.uint8)
-work.show(plots.strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(depth, depth_range)}))
+work.show(strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(depth, depth_range)}))
 
 # %% [markdown]
 # # The second way: a photo
@@ -139,8 +141,8 @@ if not faces:
     raise RuntimeError("Dlib finds no face in this photo: take another")
 found = faces[0]
 crop = source.crop(picture, found)
-marked = plots.with_points(picture, found.landmarks, box=found.box)
-work.show(plots.strip({"photo, with Dlib's landmarks": marked, "what the network sees": crop.pixels}))
+marked = with_points(picture, found.landmarks, box=found.box)
+work.show(strip({"photo, with Dlib's landmarks": marked, "what the network sees": crop.pixels}))
 
 # %% [markdown]
 # ## The position map
@@ -156,11 +158,12 @@ if photo_face is None:
     raise RuntimeError(f"{source.name} sees no face in this photo: take another")
 if hasattr(source, "position_maps"):
     (position_map,) = source.position_maps([crop])
-    answer = {name: plots.channel(position_map[..., k]) for k, name in enumerate(("x", "y", "z (nearer is brighter)"))}
+    *axes, coloured_map = position_map_pictures(position_map)
+    answer = dict(zip(("x", "y", "z (nearer is brighter)"), axes, strict=True))
 else:
-    position_map = None  # this model answers with points, without a map
-    answer = {"its points in the photo": plots.with_points(picture, photo_face.vertices_px[:, :2])}
-work.show(plots.strip({"the crop": crop.pixels, **answer}))
+    coloured_map = None  # this model answers with points, without a map
+    answer = {"its points in the photo": with_points(picture, photo_face.vertices_px[:, :2])}
+work.show(strip({"the crop": crop.pixels, **answer}))
 
 # %% [markdown]
 # ## From the map to the mesh, from the mesh to depth
@@ -175,7 +178,7 @@ photo_range = own_range(photo_mm)
 photo_depth = from_millimetres(photo_mm, photo_range)
 print(f"{len(photo_mesh.triangles):,} triangles; the face spans {photo_range.span_mm:.0f} mm of depth")
 both = {"from parameters": (depth, depth_range), f"from the photo\n({source.name})": (photo_depth, photo_range)}
-work.show(plots.strip({name: shaded_relief(*one) for name, one in both.items()}))
+work.show(strip({name: shaded_relief(*one) for name, one in both.items()}))
 
 # %% [markdown]
 # ## Figure 3: both ways
@@ -186,11 +189,11 @@ work.show(plots.strip({name: shaded_relief(*one) for name, one in both.items()})
 # %%
 standing_in = source.fingerprint == "stand-in"
 network = "PRNet\n(stand-in:\nknown positions)" if standing_in else source.name.replace(" ", "\n", 1)
-between = None if position_map is None else ("position map", plots.as_colours(position_map))
+between = None if coloured_map is None else ("position map", coloured_map)
 parameters = "Identity,\nexpression, pose:\nrandom numbers"
 ways = [
-    plots.GroundTruthWay(plots.squared(picture), network, photo_mesh, photo_depth, between),
-    plots.GroundTruthWay(parameters, "Parametric\nface model", mesh, depth),
+    GroundTruthWay(squared(picture), network, photo_mesh, photo_depth, between),
+    GroundTruthWay(parameters, "Parametric\nface model", mesh, depth),
 ]
 
 # %%
@@ -199,7 +202,7 @@ caption = (
     f"After Figure 3 of the paper. Above the paper's way, with {shown} and {source.name}"
     f"{' (map computed from the known face, not guessed)' if standing_in else ''}; below the kit's way. Simulated."
 )
-work.save_figure(plots.ground_truth_process(ways), "figure_03.png", caption)
+work.save_figure(ground_truth_process(ways), "figure_03.png", caption)
 
 # %% [markdown]
 # ## Figure 4: four faces, both ways
@@ -245,7 +248,7 @@ caption = (
     f"{' (positions known, not guessed)' if standing_in else ''} and by the kit's parameters. All simulated."
 )
 labels = [f"{size}×{size}" for size in sizes]
-work.save_figure(plots.ground_truth_examples([one.picture for one in people], labels, depths), "figure_04.png", caption)
+work.save_figure(ground_truth_examples([one.picture for one in people], labels, depths), "figure_04.png", caption)
 
 # %% [markdown]
 # ## One call each
@@ -271,7 +274,7 @@ pictures = {
     name: shaded_relief(from_millimetres(seen, own_range(seen)), own_range(seen))
     for name, seen in (("near", near), ("far", far))
 }
-work.show(plots.strip(pictures))
+work.show(strip(pictures))
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -55,15 +55,17 @@ planted = plant(folder, count, work.rng("photos"), people=max(count // 20, 3))
 print(f"{len(planted)} photos in {len(list(folder.iterdir()))} folders")
 
 # %%
-from facedepth_kit.depth import from_millimetres, own_range, shaded_relief
+from facedepth_kit.depth import from_millimetres, own_range
+from facedepth_kit.plots.colours import shaded_relief
 from facedepth_kit.faces.photos.planted import mesh_triangles
 from facedepth_kit.faces.photos.reconstruction import read_photo
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.curves import screening_curve
+from facedepth_kit.plots.grids import picture_grid, squared, strip
 from facedepth_kit.rendering.camera import fit_camera
 from facedepth_kit.rendering.mesh import Mesh
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 
-work.show(plots.strip({one.name: plots.squared(read_photo(folder / one.name)) for one in planted[:6]}))
+work.show(strip({one.name: squared(read_photo(folder / one.name)) for one in planted[:6]}))
 
 # %% [markdown]
 # ## What a deformed mesh looks like
@@ -91,7 +93,7 @@ shown = {kind: replace(model_face, fault=kind, strength="strong") for kind in (G
 names = list(shown)
 grid = [[relief(shown[name]) for name in row] for row in (names[:5], names[5:])]
 caption = "One parametric face and the planted deformations of it (simulated), the strongest of three strengths."
-work.save_figure(plots.picture_grid(grid, [names[:5], names[5:]], size=1.7), "screening_faces.png", caption)
+work.save_figure(picture_grid(grid, [names[:5], names[5:]], size=1.7), "screening_faces.png", caption)
 
 # %% [markdown]
 # ## How to judge a mesh without looking
@@ -236,7 +238,7 @@ for strength in strengths[1:]:
     curves[strength] = [(beyond(groups["well-formed"], k), beyond(groups[strength], k)) for k in scales]
     chosen[strength] = (beyond(groups["well-formed"], 1), beyond(groups[strength], 1))
 caption = "Simulated faults, all kinds together, hollow faces included; dots: the limits as learnt."
-work.save_figure(plots.screening_curve(curves, chosen), "screening.png", caption, width=640)
+work.save_figure(screening_curve(curves, chosen), "screening.png", caption, width=640)
 
 # %% [markdown]
 # **Exercise.** The paper discarded about one photo in eight as deformed. Read off the curve what you would do with a

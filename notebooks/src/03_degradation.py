@@ -67,7 +67,8 @@ punched = punch_holes(ground_truth, shapes)
 print(f"{len(outline)} outline pixels, {len(at_outline)} holes along them, {len(anywhere)} anywhere")
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.grids import strip
+from facedepth_kit.plots.processes import degradation_process
 
 empty = np.zeros_like(ground_truth)
 traced = np.zeros(ground_truth.shape, bool)
@@ -75,7 +76,7 @@ traced[outline[:, 1], outline[:, 0]] = True
 masks = {
     name: punch_holes(empty, part) == HOLE for name, part in (("outline holes", at_outline), ("random holes", anywhere))
 }
-work.show(plots.strip({"ground truth": ground_truth, "outline": traced, **masks, "punched": punched}))
+work.show(strip({"ground truth": ground_truth, "outline": traced, **masks, "punched": punched}))
 
 # %% [markdown]
 # ## Noise, then blur
@@ -88,7 +89,7 @@ from facedepth_kit.pairs.degradation import add_noise, blur_depth
 
 noisy = add_noise(punched, depth_range, settings.noise_mm, rng)
 blurred = blur_depth(noisy, round(sum(settings.blur_px) / 2))
-work.show(plots.strip({"punched": punched, "noise": noisy, "blur": blurred}))
+work.show(strip({"punched": punched, "noise": noisy, "blur": blurred}))
 
 # %% [markdown]
 # ## Two helpers for training
@@ -101,7 +102,7 @@ from facedepth_kit.pairs.degradation import blurred_hole_values, randomize_hole_
 
 random_background = randomize_hole_values(blurred, rng)
 blurred_background = blurred_hole_values(blurred, settings, rng)
-work.show(plots.strip({"degraded": blurred, "random": random_background, "blurred": blurred_background}))
+work.show(strip({"degraded": blurred, "random": random_background, "blurred": blurred_background}))
 
 # %% [markdown]
 # ## Figure 5
@@ -119,7 +120,7 @@ stages = {
     "blurred background": blurred_background,
 }
 caption = "After Figure 5 of the paper, stage by stage, on a simulated (parametric) face."
-work.save_figure(plots.degradation_process(stages), "figure_05.png", caption, width=1100)
+work.save_figure(degradation_process(stages), "figure_05.png", caption, width=1100)
 
 # %% [markdown]
 # ## Predict: which stage costs most?

@@ -89,7 +89,7 @@ work.save_table("table_3", table, caption)
 # ## Figure 7: the smallest of them
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.networks import network_drawing
 
 layers = [
     {
@@ -103,7 +103,7 @@ layers = [
 
 # %%
 caption = "After Figure 7: DL-Delta, drawn from the built Keras model. Height: resolution; small numbers: channels."
-work.save_figure(plots.network_drawing(layers, "DL-Delta"), "figure_07.png", caption, width=1100)
+work.save_figure(network_drawing(layers, "DL-Delta"), "figure_07.png", caption, width=1100)
 
 # %% [markdown]
 # ## Predict: where do the parameters sit?

@@ -44,12 +44,12 @@ store = work.pairs("training", work.profile.training_ground_truths, three_ways)
 print(f"{len(store)} ground truths, {len(three_ways.hole_values)} degraded images each")
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.curves import loss_curve
+from facedepth_kit.plots.grids import strip
+from facedepth_kit.plots.processes import training_concept
 
 pair = store[0]
-work.show(
-    plots.strip({"ground truth": pair.ground_truth, **dict(zip(three_ways.hole_values, pair.degraded, strict=True))})
-)
+work.show(strip({"ground truth": pair.ground_truth, **dict(zip(three_ways.hole_values, pair.degraded, strict=True))}))
 
 # %% [markdown]
 # ## The schedule
@@ -85,7 +85,7 @@ print(f"{progress.steps} steps over {progress.images} images")
 # %%
 history = [{"epoch": epoch + 1, "loss": loss} for epoch, loss in enumerate(progress.losses)]
 caption = f"A first training run of {progress.steps} steps, far shorter than the paper's: to watch, not to use."
-work.save_figure(plots.loss_curve(history), "training_curve.png", caption, width=620)
+work.save_figure(loss_curve(history), "training_curve.png", caption, width=620)
 
 # %%
 work.save_table("training", history, caption, digits=5)
@@ -111,7 +111,7 @@ unseen = work.pairs("validation", work.profile.validation_pairs)
 ground_truth, degraded = unseen.batch(range(len(unseen)))
 enhanced = from_unit(model.predict(to_unit(degraded)[..., None], batch_size=8, verbose=0)[..., 0])
 caption = f"After Figure 6: the training concept, with a simulated face and the network after {progress.steps} steps."
-work.save_figure(plots.training_concept(ground_truth[0], degraded[0], enhanced[0]), "figure_06.png", caption)
+work.save_figure(training_concept(ground_truth[0], degraded[0], enhanced[0]), "figure_06.png", caption)
 
 # %% [markdown]
 # ## Predict: better than doing nothing?

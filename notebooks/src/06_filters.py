@@ -78,11 +78,12 @@ work.save_table("table_2", table, "The hand-crafted enhancers as they run here (
 
 # %%
 from facedepth_kit.pairs.store import SynthesisSettings, make_pair
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.colours import colourize
+from facedepth_kit.plots.grids import picture_grid, strip
 
 pair = make_pair(work.seed, 7, SynthesisSettings())
 degraded = pair.degraded[0]
-work.show(plots.strip({"ground truth": pair.ground_truth, "degraded": degraded}, size=2.4))
+work.show(strip({"ground truth": pair.ground_truth, "degraded": degraded}, size=2.4))
 
 # %% [markdown]
 # ## Predict
@@ -96,8 +97,8 @@ outputs = {name: filtered(degraded, settings) for name, settings in TABLE_II.ite
 pictures = {"degraded": degraded, **outputs}
 names = list(pictures)
 rows_of_four = [names[:4], names[4:]]
-figure = plots.picture_grid(
-    [[plots.colourize(pictures[name]) for name in row] for row in rows_of_four], rows_of_four, size=1.9, title_size=9
+figure = picture_grid(
+    [[colourize(pictures[name]) for name in row] for row in rows_of_four], rows_of_four, size=1.9, title_size=9
 )
 caption = (
     "What each filter of Table II makes of a degraded face, unmasked. Simulated (parametric) face, real RealSense SDK."
@@ -150,7 +151,7 @@ tried = {name: inpainted(degraded, settings) for name, settings in ROWS.items()}
 masked = {name.replace("+", "\n+ "): image.copy() for name, image in tried.items()}
 for image in masked.values():
     image[~face] = HOLE
-work.show(plots.strip({"ground truth": pair.ground_truth, **masked}))
+work.show(strip({"ground truth": pair.ground_truth, **masked}))
 
 # %%
 Markdown(markdown_table([numbers(name, image) for name, image in tried.items()]))

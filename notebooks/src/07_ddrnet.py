@@ -66,14 +66,15 @@ for layer in model.layers:
 layers.append({"name": "output", "kind": "Add", "size": 256, "channels": 1})
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.grids import picture_grid, strip
+from facedepth_kit.plots.networks import denoiser_drawing
 
 skips = {"cat_final": "cnv0", "cat2": "cnv_down0", "cat1": "cnv_down1", "output": "depth"}
 caption = (
     f"DDRNet-dn, drawn from the built Keras model: {model.count_params():,} parameters in "
     f"{len(official_variables(model))} variables, as in the published checkpoint. Numbers: channels; dashed: handed on."
 )
-work.save_figure(plots.denoiser_drawing(layers, skips, "DDRNet-dn"), "ddrnet_network.png", caption, width=1100)
+work.save_figure(denoiser_drawing(layers, skips, "DDRNet-dn"), "ddrnet_network.png", caption, width=1100)
 
 # %% [markdown]
 # ## The scene it was trained for
@@ -95,7 +96,8 @@ results = {pair.name: denoise(pair.noisy_mm) for pair in shown}
 # %%
 def relief(depth_mm, like):
     """Millimetres as a depth image, on the middle 96 % of the person's range."""
-    from facedepth_kit.depth import DepthRange, from_millimetres, shaded_relief
+    from facedepth_kit.depth import DepthRange, from_millimetres
+    from facedepth_kit.plots.colours import shaded_relief
 
     near, far = np.nanquantile(like, (0.02, 0.98))
     depth = from_millimetres(depth_mm, DepthRange(float(near), float(max(min(far, near + 700) - near, 50))))
@@ -116,7 +118,7 @@ titles = [[f"{what} {number + 1}" for number in range(len(shown))] for what in (
 
 # %%
 caption = f"Simulated people that the network has not seen, and what it makes of them ({whose})."
-work.save_figure(plots.picture_grid(grid, titles, size=2.2), "ddrnet_scenes.png", caption)
+work.save_figure(picture_grid(grid, titles, size=2.2), "ddrnet_scenes.png", caption)
 
 # %% [markdown]
 # ## Predict: what can it mend?
@@ -251,7 +253,7 @@ masked = {name: np.where(face[0], image, HOLE) for name, image in pictures.items
 caption = (
     f"One simulated face put at different distances before DDRNet-dn ({whose}), and taken back. Masked by the truth."
 )
-work.save_figure(plots.strip(masked), "ddrnet_faces.png", caption, width=1100)
+work.save_figure(strip(masked), "ddrnet_faces.png", caption, width=1100)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -37,12 +37,13 @@ work
 # here.
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.bars import error_bars
+from facedepth_kit.plots.grids import strip
 
 store = work.pairs("test", work.profile.test_pairs)
 ground_truth, degraded = store.batch(range(3))
 pictures = {f"degraded {number + 1}": image for number, image in enumerate(degraded)}
-work.show(plots.strip({**pictures, "ground truth 1": ground_truth[0]}))
+work.show(strip({**pictures, "ground truth 1": ground_truth[0]}))
 
 # %%
 from facedepth_kit import enhancers
@@ -130,7 +131,7 @@ caption = (
     f"After Figure 8: mean face RMSE and standard deviation, {len(store):,} simulated pairs, beside the published. "
     "*: a stand-in's weights, not the published ones; its bars are not comparable."
 )
-work.save_figure(plots.error_bars(work.read_table("table_4")), "figure_08.png", caption)
+work.save_figure(error_bars(work.read_table("table_4")), "figure_08.png", caption)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

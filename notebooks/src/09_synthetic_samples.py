@@ -57,7 +57,8 @@ arrangement = [["Ground Truth", "Degraded", *hand_crafted], learned, ours]
 
 # %%
 from facedepth_kit.evaluation.error import read_errors
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.grids import strip
+from facedepth_kit.plots.samples import sample_grid
 
 errors = read_errors(work.find("table_4_errors.csv"))
 
@@ -67,7 +68,7 @@ def sample(number):
     images = {name: stack[number] for name, stack in enhanced.items()}
     figures = {name: float(values[chosen[number]]) for name, values in errors.items()}
     figures["Degraded"] = figures["None"]
-    return plots.sample_grid(ground_truth[number], degraded[number], images, arrangement, figures)
+    return sample_grid(ground_truth[number], degraded[number], images, arrangement, figures)
 
 
 # %%
@@ -89,7 +90,7 @@ work.save_figure(sample(1), "figure_14.png", caption.replace("13", "14").replace
 # %%
 names = ["De-M8", "Hf-L", "De-M2"]
 shuffled = [names[int(index)] for index in work.rng("riddle").permutation(3)]
-work.show(plots.strip({letter: enhanced[name][0] for letter, name in zip("ABC", shuffled, strict=True)}))
+work.show(strip({letter: enhanced[name][0] for letter, name in zip("ABC", shuffled, strict=True)}))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -116,9 +117,7 @@ best = sorted((name for name in ready if name in errors), key=lambda name: float
 face = ground_truth[0] != HOLE
 difference = {name: np.abs(to_unit(enhanced[name][0]) - to_unit(ground_truth[0])) * face for name in best}
 scale = max(float(np.quantile(image[face], 0.99)) for image in difference.values())
-work.show(
-    plots.strip({name: (np.clip(image / scale, 0, 1) * 255).astype(np.uint8) for name, image in difference.items()})
-)
+work.show(strip({name: (np.clip(image / scale, 0, 1) * 255).astype(np.uint8) for name, image in difference.items()}))
 
 # %% [markdown]
 # ## What you have seen

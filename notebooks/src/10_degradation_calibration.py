@@ -87,9 +87,9 @@ caption = (
 work.save_table("calibration", table, caption)
 
 # %%
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.bars import paired_bars
 
-bars = plots.paired_bars(work.read_table("calibration"), "this run")
+bars = paired_bars(work.read_table("calibration"), "this run")
 work.save_figure(bars, "calibration.png", caption, width=720)
 
 # %% [markdown]

@@ -66,19 +66,20 @@ cameras["Kinect v1"][0]
 # that most of its features agree on wins. It is rounded to a fraction of a pixel (the Kinect's chip: an eighth).
 
 # %%
-from facedepth_kit.plots import figures as plots
-from facedepth_kit.plots import sensors as figures
+from facedepth_kit.plots.colours import error_picture, frame_picture, grey_picture
+from facedepth_kit.plots.curves import depth_rows, error_against_distance
+from facedepth_kit.plots.grids import picture_grid, squared, with_points
 
 rng = work.rng("frames")
 pictures = []
 for name, (sensor, camera) in cameras.items():
     features = find_features(sights[name], sensor, rng)
     low, high = (sensor.focal_px * sensor.baseline_mm / (camera.distance_mm + mm) for mm in (150, -20))
-    shown = [figures.values_picture(values, low, high) for values in (features, vote(features, sensor))]
+    shown = [grey_picture(values, (low, high)) for values in (features, vote(features, sensor))]
     frame = read(sights[name], camera, sensor, rng)
-    true = figures.frame_picture(sights[name].depth_mm, camera.distance_mm - 15)
-    measured = figures.frame_picture(frame, camera.distance_mm - 15)
-    squares = [plots.squared(picture) for picture in (true, *shown)]
+    true = frame_picture(sights[name].depth_mm, camera.distance_mm - 15)
+    measured = frame_picture(frame, camera.distance_mm - 15)
+    squares = [squared(picture) for picture in (true, *shown)]
     pictures.append([photograph(scenes[name], camera, Light()), *squares, measured])
 
 # %%
@@ -87,7 +88,7 @@ caption = (
     "From features to a frame, simulated. Grey: disparity, brighter is nearer; black: nothing found. Last: depth over "
     "25 cm, light is near, grey is a hole or farther away."
 )
-grid = plots.picture_grid(pictures, [titles, [""] * 5], row_labels=list(cameras), size=1.9)
+grid = picture_grid(pictures, [titles, [""] * 5], row_labels=list(cameras), size=1.9)
 work.save_figure(grid, "simulated_sensors.png", caption)
 
 # %% [markdown]
@@ -125,7 +126,7 @@ caption = "Simulated cameras on a plain wall: one step of disparity, and the sta
 work.save_table("simulated_noise", table, caption, digits=2)
 
 # %%
-figure = figures.error_against_distance(distances, steps, spread)
+figure = error_against_distance(distances, steps, spread)
 work.save_figure(figure, "simulated_noise.png", caption + " The Kinect reports nothing below 0.45 m.")
 
 # %% [markdown]
@@ -158,7 +159,7 @@ drawn = {
     "true": (across, bare[row] - camera.distance_mm),
     **{f"{key} at {cameras[key][1].distance_mm / 10:.0f} cm": (lines[key][0], near[key]) for key in lines},
 }
-work.show(figures.depth_rows(drawn))
+work.show(depth_rows(drawn))
 
 # %%
 errors = []
@@ -166,14 +167,14 @@ for name, (sensor, camera) in cameras.items():
     truth = render_view(seat(person).parts, camera, Light(shadows=False)).depth_mm
     frame = read(sights[name], camera, sensor, rng).astype(float)
     error = np.where((frame > 0) & (frame < camera.distance_mm + 200), frame - truth, np.nan)
-    errors.append(figures.error_picture(error, 10.0))
+    errors.append(error_picture(error, 10.0))
     face = np.isfinite(error) & (truth < camera.distance_mm + 60)
     print(f"{name}: median of the error's magnitude on the face {np.median(np.abs(error[face])):.2f} mm")
 
 # %%
 caption = "What was measured, less what is there: blue too near, red too far, strongest from 1 cm on. Simulated."
 names = [f"{name} at {camera.distance_mm / 10:.0f} cm" for name, (_, camera) in cameras.items()]
-work.save_figure(plots.picture_grid([errors], [names], size=3.4), "simulated_errors.png", caption)
+work.save_figure(picture_grid([errors], [names], size=3.4), "simulated_errors.png", caption)
 
 # %% [markdown]
 # Along edges the windows let what stands in front grow and shrink, a few pixels at a time: ragged outlines, with
@@ -204,8 +205,8 @@ for baseline_mm in (37.5, 75.0, 150.0):
     width = changed.focal_px * baseline_mm * (1 / 800 - 1 / 1250)
     frame = measure_depth(scene.parts, camera, changed, rng)
     label = f"baseline {baseline_mm:g} mm\nband {width:.0f} px, step {changed.step_mm(800):.1f} mm"
-    frames[label] = figures.frame_picture(frame, 785.0, span_mm=600.0)
-work.show(plots.picture_grid([list(frames.values())], [list(frames)], size=2.6))
+    frames[label] = frame_picture(frame, 785.0, span_mm=600.0)
+work.show(picture_grid([list(frames.values())], [list(frames)], size=2.6))
 
 # %% [markdown]
 # ## Nine pictures of everybody
@@ -221,8 +222,8 @@ from facedepth_kit.cameras.simulated.data_sets import KinectSettings, kinect_rec
 number = 2
 recordings = [kinect_recording(work.seed, number, "s1", variant, KinectSettings()) for variant in VARIANTS]
 near = [recording.depth[recording.depth > 0].min() for recording in recordings]
-colour = [plots.with_points(recording.picture, recording.marks) for recording in recordings]
-depth = [figures.frame_picture(r.depth, mm) for r, mm in zip(recordings, near, strict=True)]
+colour = [with_points(recording.picture, recording.marks) for recording in recordings]
+depth = [frame_picture(r.depth, mm) for r, mm in zip(recordings, near, strict=True)]
 
 # %%
 rows = [colour[:5], depth[:5], [*colour[5:], None], [*depth[5:], None]]
@@ -231,7 +232,7 @@ caption = (
     "The nine variants of one simulated person, with the six marks; depth over 25 cm from the nearest point, grey is "
     "a hole or farther away."
 )
-work.save_figure(plots.picture_grid(rows, names, size=1.75), "simulated_variants.png", caption)
+work.save_figure(picture_grid(rows, names, size=1.75), "simulated_variants.png", caption)
 
 # %% [markdown]
 # **Predict.** Which variants have the most holes inside the face, and why is it not the profiles?
@@ -257,12 +258,12 @@ for kind, recording in taken.items():
     part = np.s_[:, left : left + 720]
     nearest = recording.depth[recording.depth > 0].min() * recording.unit_mm
     pictures[0].append(recording.picture[part])
-    pictures[1].append(figures.frame_picture(recording.depth[part], nearest, unit_mm=recording.unit_mm))
+    pictures[1].append(frame_picture(recording.depth[part], nearest, unit_mm=recording.unit_mm))
     titles[0].append(kind.replace("_", " "))
 
 # %%
 caption = "A person and two prints before the simulated D435: colour, and depth over 25 cm."
-work.save_figure(plots.picture_grid(pictures, titles, size=2.6, title_size=9), "simulated_attacks.png", caption)
+work.save_figure(picture_grid(pictures, titles, size=2.6, title_size=9), "simulated_attacks.png", caption)
 
 # %%
 lines = {}
@@ -273,7 +274,7 @@ for kind, recording in taken.items():
     depth = recording.depth[nose[1], part].astype(float) * recording.unit_mm
     depth[(depth == 0) | (depth > 560)] = np.nan
     lines[kind.replace("_", " ")] = ((np.arange(341) - 170) * mm_per_px, depth)
-work.show(figures.depth_rows(lines))
+work.show(depth_rows(lines))
 
 # %% [markdown]
 # The row through the nose tells them apart: the flat print is a line, the bent one an arc, and only the person has a

@@ -54,14 +54,15 @@ for camera, store in stores.items():
 # %%
 from IPython.display import display
 
-from facedepth_kit.plots import figures as plots
-from facedepth_kit.plots import cameras as figures
+from facedepth_kit.plots.bars import surface_bars
+from facedepth_kit.plots.grids import strip
+from facedepth_kit.plots.samples import face_limits, face_window, masked_face
 
 for camera, store in stores.items():
     image = camera_study.sample(store, "0011")
-    limits = figures.face_limits(image.depth, image.mask)
+    limits = face_limits(image.depth, image.mask)
     shown = {f"{camera}: colour": image.picture, "mask": image.mask, "depth": image.depth}
-    display(work.show(plots.strip({**shown, "masked": figures.masked(image.depth, image.mask, limits)})))
+    display(work.show(strip({**shown, "masked": masked_face(image.depth, image.mask, limits)})))
 
 # %% [markdown]
 # ## A kernel, and four ways to read it
@@ -124,12 +125,12 @@ work.save_table("roughness_readings", table, caption, digits=2)
 from facedepth_kit.evaluation.surface import response
 
 image = camera_study.sample(stores[KINECTFACEDB], "0011")
-window = figures.face_window(image.mask)
-maps = {"depth": figures.masked(image.depth, image.mask, figures.face_limits(image.depth, image.mask))}
+window = face_window(image.mask)
+maps = {"depth": masked_face(image.depth, image.mask, face_limits(image.depth, image.mask))}
 for reading, settings in readings.items():
     answer = np.nan_to_num(response(image.depth, image.mask, settings))[window]
     maps[reading] = np.clip(answer * 255 / 0.05, 0, 255).astype(np.uint8)
-work.show(plots.strip(maps))
+work.show(strip(maps))
 
 # %% [markdown]
 # ## Compute
@@ -186,7 +187,7 @@ Markdown(markdown_table(wide_table(work.read_table("table_5"), 2)))
 # %%
 caption = f"After Figure 9: roughness and holes in the face, beside the published. {camera_study.origins(stores)}"
 caption += camera_study.stand_ins()
-work.save_figure(figures.surface_bars(work.read_table("table_5")), "figure_09.png", caption, width=1100)
+work.save_figure(surface_bars(work.read_table("table_5")), "figure_09.png", caption, width=1100)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

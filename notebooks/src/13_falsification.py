@@ -45,12 +45,12 @@ work
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_tables import CONDITIONS
 from facedepth_kit.evaluation.published import KINECTFACEDB
-from facedepth_kit.plots import figures as plots
-from facedepth_kit.plots import cameras as figures
+from facedepth_kit.plots.grids import strip
+from facedepth_kit.plots.samples import face_limits, face_window, masked_face, sample_rows
 
 store = camera_study.camera_faces(work, KINECTFACEDB)
 images = {variant: camera_study.sample(store, "0025", variant) for variant in CONDITIONS.values()}
-work.show(plots.strip({variant: image.picture for variant, image in images.items()}))
+work.show(strip({variant: image.picture for variant, image in images.items()}))
 
 # %% [markdown]
 # ## Predict
@@ -131,7 +131,7 @@ numbers = [
 masks = [image.mask for image in images.values()]
 pictures = [image.picture for image in images.values()]
 depths = [image.depth for image in images.values()]
-figure = figures.sample_rows(pictures, depths, shown, masks, columns, list(images), numbers)
+figure = sample_rows(pictures, depths, shown, masks, columns, list(images), numbers)
 caption = (
     f"After Figure 10: {camera_study.origin(store, KINECTFACEDB)}; the face area is masked by the Neutral picture's "
     f"landmarks. Small numbers: falsification in percent. Last column: the kit's own.{camera_study.stand_ins()}"
@@ -147,12 +147,12 @@ import numpy as np
 from facedepth_kit.depth import HOLE, to_unit
 
 hand = images["OcclusionMouth"]
-window = figures.face_window(hand.mask)
-maps = {"input": figures.masked(hand.depth, hand.mask, figures.face_limits(hand.depth, hand.mask))}
+window = face_window(hand.mask)
+maps = {"input": masked_face(hand.depth, hand.mask, face_limits(hand.depth, hand.mask))}
 for name, enhanced in camera_study.outputs(hand.depth, ["De-M8", "DL-Delta-1", "DL-Kit-1", "DDRNet-dn"]).items():
     change = np.abs(to_unit(enhanced) - to_unit(hand.depth)) * (hand.mask & (hand.depth != HOLE))
     maps[name] = np.clip(change[window] * 255 / 0.08, 0, 255).astype(np.uint8)
-work.show(plots.strip(maps))
+work.show(strip(maps))
 
 # %% [markdown]
 # White is a change of two centimetres or more. **Exercise.** A filter that returns its input is perfect by this

@@ -43,7 +43,7 @@ work
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_measures import read_measures
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
-from facedepth_kit.plots import cameras as figures
+from facedepth_kit.plots.landmarks import dlib_landmarks
 
 stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
 store = stores[KINECTFACEDB]
@@ -54,20 +54,23 @@ caption = (
     "After Figure 12: Dlib's 68 landmarks, counted from one as in the paper, as found in a picture of the "
     f"{camera_study.origin(store, KINECTFACEDB)}."
 )
-work.save_figure(figures.dlib_landmarks(image.landmarks), "figure_12.png", caption, width=520)
+work.save_figure(dlib_landmarks(image.landmarks), "figure_12.png", caption, width=520)
 
 # %%
 from facedepth_kit.evaluation.landmarks import landmark_holes
+from facedepth_kit.plots.samples import face_window
 
 examples = camera_study.landmark_examples(store, kinect, 3)
 manual = [(image.marks, landmark_holes(image.depth, image.marks)) for image in examples]
 dlib = [(image.landmarks, landmark_holes(image.depth, image.landmarks)) for image in examples]
-windows = [figures.face_window(image.mask, 0.35) for image in examples]
+windows = [face_window(image.mask, 0.35) for image in examples]
 labels = [image.label for image in examples]
 
 # %%
+from facedepth_kit.plots.landmarks import landmark_errors
+
 pictures, depths = [image.picture for image in examples], [image.depth for image in examples]
-figure = figures.landmark_errors(pictures, depths, manual, dlib, windows, labels)
+figure = landmark_errors(pictures, depths, manual, dlib, windows, labels)
 caption = f"After Figure 11: landmarks in holes are red. {camera_study.origins({KINECTFACEDB: store})}"
 work.save_figure(figure, "figure_11.png", caption, width=640)
 
@@ -83,13 +86,12 @@ work.save_figure(figure, "figure_11.png", caption, width=640)
 
 # %%
 from facedepth_kit.evaluation.pad import geometric_pad
+from facedepth_kit.plots.landmarks import pad_rules
 
 image = examples[0]
 result = geometric_pad(image.depth, image.landmarks)
 rules = {"hole": result.hole, "before the nose": result.before_nose, "jaw": result.jaw}
-work.show(
-    figures.pad_rules(image.depth, image.landmarks, rules, image.mask, f"PAD error {result.error:.2f}"), width=500
-)
+work.show(pad_rules(image.depth, image.landmarks, rules, image.mask, f"PAD error {result.error:.2f}"), width=500)
 
 # %% [markdown]
 # ## Table VII
@@ -194,6 +196,7 @@ Markdown(markdown_table([{key: row[key] for key in brief} for row in decisions i
 
 # %%
 from facedepth_kit.evaluation.camera_tables import curve_rows
+from facedepth_kit.plots.curves import decision_curves
 
 axes = {"geometric PAD error": np.arange(70) / 68, "relief (ours)": np.arange(-30, 11, 0.5)}
 work.save_table("pad_curves", curve_rows(measures, shown, axes), "Error rates over thresholds.", digits=3)
@@ -201,7 +204,7 @@ caption = (
     "BPCER and APCER over the threshold; dashed: the threshold of the table. Relief is negated: the flatter, the more "
     f"suspicious. {camera_study.origins({REALSENSE: stores[REALSENSE]})}"
 )
-figure = figures.decision_curves(work.read_table("pad_curves"), shown, thresholds)
+figure = decision_curves(work.read_table("pad_curves"), shown, thresholds)
 work.save_figure(figure, "pad_curves.png", caption, width=1000)
 
 # %% [markdown]

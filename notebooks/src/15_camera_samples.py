@@ -41,13 +41,15 @@ work
 from facedepth_kit import enhancers
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
-from facedepth_kit.plots import cameras as figures
+from facedepth_kit.plots import samples
 
 stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
 where = {camera: camera_study.origin(store, camera) for camera, store in stores.items()}
 name = "DL-Delta-1" if "DL-Delta-1" in enhancers.available() else "Telea+bilateral"
 image = camera_study.sample(stores[KINECTFACEDB], "0011", "LightOn")
-figure = figures.concept(image.picture, image.depth, enhancers.get(name).enhance(image.depth), image.face, name)
+figure = samples.enhancement_concept(
+    image.picture, image.depth, enhancers.get(name).enhance(image.depth), image.face, name
+)
 work.save_figure(figure, "figure_01.png", f"After Figure 1: {image.name}, {where[KINECTFACEDB]}.")
 
 # %% [markdown]
@@ -65,15 +67,17 @@ near, far = (
     for i in by_distance[:: len(by_distance) - 1]
 )
 titles = [f"{image.depth_range.near_mm / 1000:.2f} m, {256 * image.step:.0f} px" for image in (near, far)]
-colour = [figures.cut(image.picture, image.face) for image in (near, far)]
-depth = [figures.masked(image.depth, image.face, figures.face_limits(image.depth, image.face)) for image in (near, far)]
+colour = [samples.cut_to_face(image.picture, image.face) for image in (near, far)]
+depth = [
+    samples.masked_face(image.depth, image.face, samples.face_limits(image.depth, image.face)) for image in (near, far)
+]
 
 # %%
 caption = (
     f"After Figure 2: {where[REALSENSE]}, 1280x720, at two distances (nearest point of the face); px: side of the "
     "square cut out, here scaled to 256. Depth is masked by the face."
 )
-work.save_figure(figures.distances(colour, depth, titles), "figure_02.png", caption, width=520)
+work.save_figure(samples.distance_rows(colour, depth, titles), "figure_02.png", caption, width=520)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -102,7 +106,7 @@ empty = f"Enhancers without weights are left empty.{camera_study.stand_ins()}"
 
 def sample_figure(image: camera_study.Sample) -> Figure:
     shown = camera_study.outputs(image.depth, [*hand_crafted, *learned, *ours])
-    return figures.camera_sample(image.picture, image.depth, shown, image.face, arrangement)
+    return samples.camera_sample(image.picture, image.depth, shown, image.face, arrangement)
 
 
 # %%

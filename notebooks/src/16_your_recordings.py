@@ -112,14 +112,14 @@ def picture(frame_mm):
 
 
 # %%
-from facedepth_kit.depth import colourize, shaded_relief
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.colours import colourize, shaded_relief
+from facedepth_kit.plots.grids import picture_grid
 
 frames = {"frame": picture(frame), f"after {name}": picture(restored), "clean": picture(np.where(on_face, clean_mm, 0))}
 left, up, right, down = region.square
 top = [colourize(depth)[up:down, left:right] for depth in frames.values()]
 bottom = [shaded_relief(depth, region.depth_range)[up:down, left:right] for depth in frames.values()]
-figure = plots.picture_grid([top, bottom], [list(frames), [""] * 3], size=2.3, title_size=9)
+figure = picture_grid([top, bottom], [list(frames), [""] * 3], size=2.3, title_size=9)
 caption = f"Face region of a simulated camera frame (parametric face) before and after {name}, and as it truly is."
 work.save_figure(figure, "recordings.png", caption, width=760)
 

@@ -116,9 +116,10 @@ Markdown(markdown_table(rows, digits=3))
 # %%
 import numpy as np
 
-from facedepth_kit.depth import HOLE, colourize
+from facedepth_kit.depth import HOLE
+from facedepth_kit.plots.colours import colourize
 from facedepth_kit.panels import landmark_picture
-from facedepth_kit.plots import figures as plots
+from facedepth_kit.plots.grids import picture_grid
 
 
 def dotted(one, depth):
@@ -137,7 +138,7 @@ pictures = [[dotted(columns[kind], pair[row]) for kind, pair in pairs.items()] f
 titles = [
     [f"{kind}: {judged(columns[kind], pair[row])['error']:.3f}" for kind, pair in pairs.items()] for row in (0, 1)
 ]
-figure = plots.picture_grid(pictures, titles, row_labels=["as measured", name], size=2.6, title_size=9)
+figure = picture_grid(pictures, titles, row_labels=["as measured", name], size=2.6, title_size=9)
 
 # %%
 caption = (

@@ -13,11 +13,11 @@ import nbclient
 import nbformat.v4
 import numpy as np
 
-from facedepth_kit.depth import colourize, shaded_relief
 from facedepth_kit.enhancers import available, get
 from facedepth_kit.pairs.degradation import DegradationSettings
 from facedepth_kit.panels import FaceChoice, pictures
 from facedepth_kit.panels.degradation import degraded_steadily
+from facedepth_kit.plots.colours import colourize, shaded_relief
 
 IN_THE_KERNEL = """
 import json

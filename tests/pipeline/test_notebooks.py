@@ -225,7 +225,7 @@ def test_a_module_reruns_only_the_notebooks_that_use_it(tmp_path: Path) -> None:
     uses.write_text("from facedepth_kit.evaluation.error import summary\n")
     found = set(sources.used_modules(uses))
     assert {"facedepth_kit.evaluation.error", "facedepth_kit.depth", "facedepth_kit.common.errors"} <= found
-    others = {"facedepth_kit.evaluation.published", "facedepth_kit.plots.figures", "facedepth_kit.networks.trainer"}
+    others = {"facedepth_kit.evaluation.published", "facedepth_kit.plots.style", "facedepth_kit.networks.trainer"}
     assert not found & others
     inside = tmp_path / "inside.py"
     inside.write_text("def f():\n    from facedepth_kit.evaluation import published\n")

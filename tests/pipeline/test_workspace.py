@@ -11,7 +11,7 @@ import pytest
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.pipeline import workspace
 from facedepth_kit.pipeline.workspace import Workspace, durations, open_workspace
-from facedepth_kit.plots.figures import loss_curve
+from facedepth_kit.plots.curves import loss_curve
 
 
 @pytest.fixture
