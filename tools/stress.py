@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PANELS = ("03_degradation", "17_compare_enhancers", "18_pad_desk")
+PANELS = ("03_degradation", "17_compare_enhancers", "18_pad_panel")
 
 
 def run_once(notebook: str, limit_s: float, folder: Path) -> tuple[str, float]:

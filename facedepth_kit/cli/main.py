@@ -404,10 +404,10 @@ def _add_figures(parser: argparse.ArgumentParser) -> None:
 
 
 def _figures(arguments: argparse.Namespace) -> int:
-    from facedepth_kit.pipeline import notebooks as pipeline
+    from facedepth_kit.pipeline import tasks
 
-    seed = pipeline.SEED if arguments.seed is None else arguments.seed
-    return pipeline.run(arguments.profile, seed=seed, only=arguments.only, report=lambda line: print(line, flush=True))
+    seed = tasks.SEED if arguments.seed is None else arguments.seed
+    return tasks.run(arguments.profile, seed=seed, only=arguments.only, report=lambda line: print(line, flush=True))
 
 
 def _add_notebooks(parser: argparse.ArgumentParser) -> None:
@@ -415,13 +415,13 @@ def _add_notebooks(parser: argparse.ArgumentParser) -> None:
 
 
 def _notebooks(arguments: argparse.Namespace) -> int:
-    from facedepth_kit.pipeline import notebooks as pipeline
+    from facedepth_kit.pipeline import stored_notebooks
 
     if not arguments.check:
-        for path in pipeline.write_notebooks():
+        for path in stored_notebooks.write_notebooks():
             print(path)
         return 0
-    problems = pipeline.check_notebooks()
+    problems = stored_notebooks.check_notebooks()
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

@@ -1,4 +1,4 @@
-"""A notebook's desk: how much to do, where tables and pictures go, and the pair stores it shares with the others."""
+"""A notebook's workspace: how much to do, where tables and pictures go, and the pairs it shares with the others."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ import json
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.paths import figures_dir, results_dir, write_atomically
+from facedepth_kit.common.paths import figures_dir, repository_root, results_dir, write_atomically
 from facedepth_kit.common.quiet import quiet_tensorflow
+from facedepth_kit.common.settings import settings_hash
 from facedepth_kit.common.tables import Table, markdown_table, read_table, write_table
-from facedepth_kit.pipeline.profiles import DEFAULT, PROFILES, Profile, get_profile
+from facedepth_kit.pairs.store import PairStore, SynthesisSettings, synthesize
+from facedepth_kit.pipeline.manifest import durations
+from facedepth_kit.pipeline.notebooks import maker
+from facedepth_kit.pipeline.profiles import Profile, get_profile
 from facedepth_kit.pipeline.sources import code_digest
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # slow to import, and needed only where something is shown
     from IPython.display import Image, Markdown
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from facedepth_kit.pairs.store import PairStore, SynthesisSettings
-
 
 @dataclass(frozen=True)
 class Workspace:
-    """What :func:`open_workspace` found: profile, seed and folders. Shown in a notebook it prints itself as a table."""
+    """What :func:`open_workspace` found: profile, seed and folders. Shown in a notebook it is one line."""
 
     notebook: str
     profile: Profile
@@ -43,13 +45,18 @@ class Workspace:
         return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
 
     def find(self, name: str) -> Path:
-        """A table or picture by file name: this run's, or the profile's last one. Raises :class:`KitError` if none."""
+        """A table or picture by file name: this run's, or the profile's last one.
+
+        Raises :class:`KitError` naming the notebook to run when there is none.
+        """
         profile = self.profile.name
         for folder in (self.figures, self.results, figures_dir(profile), results_dir(profile) / "results"):
             if (folder / name).is_file():
                 return folder / name
+        first = maker(name).name
         raise KitError(
-            f"{name}: found none for the {profile} profile, expected one: run the notebook that makes it first"
+            f"{name}: found none for the {profile} profile, expected it from notebook {first}: run that first "
+            f"(or: facedepth figures --profile {profile} --only {first})"
         )
 
     def save_figure(self, figure: Figure, name: str, caption: str, *, width: int = 900) -> Image:
@@ -92,7 +99,7 @@ class Workspace:
 
         Its name holds ``key`` and the code of ``modules``, so what lies in it is never stale; older ones are removed.
         """
-        parent = results_dir(self.profile.name) / "cache"
+        parent = cache_dir(self.profile.name)
         digest = hashlib.sha256(f"{key} {code_digest(modules)}".encode()).hexdigest()[:12]
         path = parent / f"{purpose}-{digest}"
         for stale in parent.glob(f"{purpose}-*"):
@@ -105,60 +112,40 @@ class Workspace:
 
         Every notebook of a profile that asks for the same pairs gets the same store.
         """
-        from facedepth_kit.common.settings import settings_hash
-        from facedepth_kit.pairs.store import SynthesisSettings, synthesize
-
         settings = settings or SynthesisSettings()
         seed = zlib.crc32(f"{self.seed} {purpose}".encode())
         folder = self.cache_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs.store"])
-        return synthesize(folder, count, seed=seed, settings=settings, progress=False)
+        return synthesize(folder, count, seed=seed, settings=settings)
 
     def _destination(self) -> str:
         staged = "staging" in self.figures.parts  # the pipeline moves finished outputs
         return f"figures/{self.profile.name}" if staged else _short(self.figures)
 
     def _repr_markdown_(self) -> str:
-        sizes = [{"what": key.replace("_", " "), "here": value} for key, value in asdict(self.profile).items()]
-        rows = [row for row in sizes if row["what"] not in ("name", "cell seconds")]
         return (
-            f"**{self.notebook}** runs the **{self.profile.name}** profile with seed {self.seed}; "
-            f"tables and pictures go to `{self._destination()}`.\n\n"
-            f"How long it took when last run: {durations(self.notebook)}.\n\n{markdown_table(rows)}"
+            f"**{self.notebook}**: profile *{self.profile.name}* ({self.profile.purpose}), seed {self.seed}. "
+            f"Tables and pictures go to `{self._destination()}`. A first run takes: {durations(self.notebook)}."
         )
 
 
 def open_workspace(notebook: str, profile: str = "", seed: int = 2023, output: str = "") -> Workspace:
-    """Open a notebook's desk; its parameters cell gives ``profile``, ``seed`` and ``output``.
+    """Open the workspace of a notebook, whose parameters cell gives ``profile``, ``seed`` and ``output``.
 
     An empty ``profile`` is FACEDEPTH_PROFILE or laptop. The pipeline names an ``output`` folder; by hand it is empty,
-    and everything goes to ``build/<profile>/desk``, so that trying things never changes the repository's own figures.
+    and everything goes to ``build/<profile>/output``, so that trying things never changes the repository's figures.
     """
     quiet_tensorflow()
     chosen = get_profile(profile)
-    base = Path(output) if output else results_dir(chosen.name) / "desk"
+    base = Path(output) if output else results_dir(chosen.name) / "output"
     figures, results = base / "figures", base / "results"
     for folder in (figures, results):
         folder.mkdir(parents=True, exist_ok=True)
     return Workspace(notebook, chosen, seed, figures, results)
 
 
-def durations(notebook: str) -> str:
-    """How long a notebook took at each profile: here, or where the figures that came with the repository were made."""
-    shipped = _seconds(DEFAULT, "seconds_of_other_profiles")
-    found = []
-    for profile in PROFILES:
-        seconds = {**shipped.get(profile, {}), **_seconds(profile, "seconds")}.get(notebook)
-        found.append(f"{profile} not yet measured" if seconds is None else f"{profile} {seconds:.0f} s")
-    return ", ".join(found)
-
-
-def _seconds(profile: str, key: str) -> dict[str, Any]:
-    """An entry of a profile's manifest; empty where there is none."""
-    try:
-        content = json.loads((figures_dir(profile) / "manifest.json").read_text(encoding="utf-8"))[key]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def cache_dir(profile: str) -> Path:
+    """Where a profile's long work is kept between notebooks and runs."""
+    return results_dir(profile) / "cache"
 
 
 def _png(figure: Figure) -> bytes:
@@ -172,8 +159,6 @@ def _png(figure: Figure) -> bytes:
 
 def _short(path: Path) -> str:
     """A path as seen from the repository, so that a shown notebook names no machine's folders."""
-    from facedepth_kit.common.paths import repository_root
-
     try:
         return path.resolve().relative_to(repository_root().resolve()).as_posix()
     except (ValueError, KitError):

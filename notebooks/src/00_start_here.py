@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Start here
 #
+# *Part 0: Start*
+#
 # A depth camera writes down, for every pixel, how far away the world is. Of a face it makes a relief with holes and
 # noise. This kit rebuilds a study of what can be done about that: *Deep learning face depth enhancement* by Schlett
 # and others.
@@ -25,7 +27,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace
@@ -90,34 +92,19 @@ work.show(strip(reliefs, size=2.4))
 # play.
 
 # %%
-import re
-
+from facedepth_kit.pipeline.manifest import durations
 from facedepth_kit.pipeline.notebooks import NOTEBOOKS
-from facedepth_kit.pipeline.workspace import durations
-
-PARTS = {
-    "Faces and damage": ("ground_truth_synthesis", "screening", "degradation"),
-    "Learning and filters": ("networks", "training", "filters", "ddrnet"),
-    "The exam": ("synthetic_evaluation", "synthetic_samples", "degradation_calibration"),
-    "Cameras": ("simulated_cameras", "roughness_and_holes", "falsification", "camera_samples", "your_recordings"),
-    "People and attacks": ("landmarks_and_pad", "pad_desk"),
-    "Side by side": ("compare_enhancers",),
-}
 
 
-# %%
-def about(notebook):
-    """A row of the map: from the notebook's own title, and from what the pipeline knows of it."""
-    text = notebook.source.read_text(encoding="utf-8")
-    sliders = " *(sliders)*" if re.search(r"import \w+_panel", text) else ""
-    title = next(line for line in text.splitlines() if line.startswith("# # ")).removeprefix("# # ")
-    subject = notebook.name.split("_", 1)[1]
+def row(notebook):
+    """A row of the map: from the notebook's own header, and from what the pipeline knows of it."""
+    sliders = " *(sliders)*" if "_panel(" in notebook.source.read_text(encoding="utf-8") else ""
     return {
+        "part": notebook.part,
         "notebook": f"[{notebook.name}]({notebook.name}.ipynb)",
-        "about": title + sliders,
-        "part": next((part for part, subjects in PARTS.items() if subject in subjects), ""),
+        "about": notebook.title + sliders,
         "makes": ", ".join(name for name in notebook.outputs if not name.endswith(".md")),
-        "took": durations(notebook.name),
+        "first run": durations(notebook.name),
     }
 
 
@@ -126,7 +113,7 @@ from IPython.display import Markdown
 
 from facedepth_kit.common.tables import markdown_table
 
-Markdown(markdown_table([about(notebook) for notebook in NOTEBOOKS]))
+Markdown(markdown_table([row(notebook) for notebook in NOTEBOOKS]))
 
 # %% [markdown]
 # ## Is this machine ready?
@@ -154,8 +141,8 @@ work.save_result("machine.json", {"device": keras, "machine": [one.text for one 
 # %% [markdown]
 # ## How to use the kit
 #
-# * **Step through** a notebook: run its cells one by one. What they write goes to a desk of your own under `build/`;
-#   the figures in the repository stay as they are.
+# * **Step through** a notebook: run its cells one by one. What they write goes to a folder of your own,
+#   `build/<profile>/output`; the figures in the repository stay as they are.
 # * **Run everything** without a screen: `make figures`. A second run does only what is new. `PROFILE=smoke` is quick,
 #   `PROFILE=paper` takes the paper's counts and wants a GPU.
 # * **Use it** on depth recordings of your own: `facedepth enhance`, as `16_your_recordings` shows.

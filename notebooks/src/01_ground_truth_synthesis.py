@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Where ground truth comes from
 #
+# *Part 1: Faces and degradation*
+#
 # **Goal.** Make the perfect depth image of a face: the answer that every enhancer in this kit is measured against.
 #
 # **You will learn** two ways to it, the kit's (a face is drawn as a list of numbers) and the paper's (a network guesses
@@ -27,7 +29,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 photo = ""  # a photo of your own for the second way; needs PRNet or MediaPipe's face mesh
 
 # %%

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Which photos make ground truth?
 #
+# *Part 1: Faces and degradation*
+#
 # **Goal.** Sort out of a large folder of photos those that would spoil the ground truth, as the paper did with a
 # million of them, and find out how well that works.
 #
@@ -26,7 +28,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # How to spoil a depth image
 #
+# *Part 1: Faces and degradation*
+#
 # **Goal.** Turn a perfect depth image into one that looks as if a cheap depth camera had taken it: the *degraded*
 # image that enhancers get to see.
 #
@@ -25,7 +27,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # The networks
 #
+# *Part 2: Networks and filters*
+#
 # **Goal.** Build the paper's four networks and count what they can learn.
 #
 # **You will learn** what a U-Net is, where its parameters sit, and how four published numbers pin down four drawings.
@@ -20,7 +22,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Training
 #
+# *Part 2: Networks and filters*
+#
 # **Goal.** Teach DL-Delta to undo the degradation, by the paper's schedule, for as long as this profile allows; and
 # look up how long the shipped weights were taught.
 #
@@ -22,7 +24,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

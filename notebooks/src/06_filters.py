@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Filters: repair without learning
 #
+# *Part 2: Networks and filters*
+#
 # **Goal.** Run the depth camera maker's own filters, without a camera, and see what each of them does to a degraded
 # face.
 #
@@ -22,7 +24,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # A denoiser from next door
 #
+# *Part 2: Networks and filters*
+#
 # **Goal.** Run DDRNet-dn, the paper's learned rival: a network that cleans depth images of whole people. See what it
 # does for people, and why it does nothing good for faces.
 #
@@ -23,7 +25,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

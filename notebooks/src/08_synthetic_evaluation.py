@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Who fills holes best?
 #
+# *Part 3: Evaluation on synthetic faces*
+#
 # **Goal.** Run every enhancer on the same degraded faces, measure the error, and hold each number against the
 # paper's.
 #
@@ -22,7 +24,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Looking at what they do
 #
+# *Part 3: Evaluation on synthetic faces*
+#
 # **Goal.** See the output of every enhancer on two random faces, as the paper shows it.
 #
 # **You will learn** to recognise an enhancer by its mistakes.
@@ -20,7 +22,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # How the hidden settings were found
 #
+# *Part 3: Evaluation on synthetic faces*
+#
 # **Goal.** The paper gives the noise of its degradation and no other number. Find the rest from what it does print.
 #
 # **You will learn** how published results can pin down unpublished settings, and how to tell a good fit from a lucky
@@ -21,7 +23,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

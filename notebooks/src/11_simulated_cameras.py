@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Two cameras that do not exist
 #
+# *Part 4: Cameras and attacks*
+#
 # **Goal.** Understand what a depth camera measures, and what it gets wrong, by building two: a Kinect v1, with which
 # KinectFaceDB was recorded, and a RealSense D435, the paper's own camera.
 #
@@ -27,7 +29,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # How rough, how full of holes?
 #
+# *Part 4: Cameras and attacks*
+#
 # **Goal.** Measure what enhancers do to frames of cameras, where no ground truth exists: how rough is the face
 # afterwards, and how many holes are left?
 #
@@ -26,7 +28,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Does it invent a face?
 #
+# *Part 4: Cameras and attacks*
+#
 # **Goal.** Measure how much of what a camera measured an enhancer changes, on a bare face and on one half hidden.
 #
 # **You will learn** why a security system cares more about an honest hand than about a pretty mouth, and how an error
@@ -23,7 +25,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

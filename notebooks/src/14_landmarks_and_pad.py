@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Landmarks, and who gets past them
 #
+# *Part 4: Cameras and attacks*
+#
 # **Goal.** Look at depth where it counts: at the landmarks of a face. First as holes, then as a check against
 # presentation attacks (PAD): a printed photograph held before the camera.
 #
@@ -25,7 +27,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Faces as cameras see them
 #
+# *Part 4: Cameras and attacks*
+#
 # **Goal.** Look at recorded faces and at what every enhancer makes of them, in the paper's arrangement.
 #
 # **You will learn** to see on one picture what the tables said in numbers, and what distance does to depth.
@@ -23,7 +25,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace

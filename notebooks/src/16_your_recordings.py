@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Your own recordings
 #
+# *Part 4: Cameras and attacks*
+#
 # **Goal.** Enhance a frame as a depth camera writes it: millimetres, zero for a hole, a whole scene, the face
 # somewhere in it.
 #
@@ -26,7 +28,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 unit_mm = 1.0  # of your own recordings: millimetres a step
 suffixes = ["_infrared.png", "_color.png"]  # aligned pictures beside them, in which to look for the face
 

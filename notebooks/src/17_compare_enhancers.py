@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Enhancers side by side
 #
+# *Part 5: Enhancers and attacks on sliders*
+#
 # **Goal.** Put one depth image in front of several enhancers and see what each of them does to it: where it fills,
 # where it smooths, and where it invents.
 #
@@ -25,7 +27,7 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace
@@ -154,10 +156,10 @@ print(f"smallest error: {best['enhancer']} ({best['error']:.4f}), moves {best['c
 #
 # If the two differ, noise is the reason: the one that moves nothing also mends nothing but holes. Which of them you
 # want depends on what comes after. A face matcher may like smooth surfaces; a check against forgeries wants nothing
-# invented. `18_pad_desk` is about such a check.
+# invented. `18_pad_panel` is about such a check.
 # </details>
 #
 # ## What you have seen
 #
-# Four ways of looking, and two kinds of enhancers: those that fill and those that redraw. **Next: `18_pad_desk`** asks
+# Four ways of looking, and two kinds of enhancers: those that fill and those that redraw. **Next: `18_pad_panel`** asks
 # whether a camera is being shown a face at all.

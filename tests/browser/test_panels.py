@@ -147,7 +147,7 @@ def test_enhancer_panel(open_notebook: OpenNotebook, tmp_path: Path) -> None:
 
 
 def test_pad_panel(open_notebook: OpenNotebook) -> None:
-    with open_notebook("18_pad_desk") as desk:
+    with open_notebook("18_pad_panel") as desk:
         panel = panel_of(desk)
         enhanced = picture(panel, "Enhanced")
         before = desk.settled(enhanced)

@@ -11,11 +11,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.pipeline import notebooks as pipeline
-from facedepth_kit.pipeline import sources
-from facedepth_kit.pipeline.notebooks import Notebook, check_notebooks, notebook_text, run, write_notebooks
+from facedepth_kit.pipeline import manifest, notebooks, sources
+from facedepth_kit.pipeline.notebooks import Notebook
 from facedepth_kit.pipeline.profiles import get_profile
+from facedepth_kit.pipeline.stored_notebooks import check_notebooks, notebook_text, write_notebooks
+from facedepth_kit.pipeline.tasks import run
 
 HEAD = """# ---
 # jupyter:
@@ -51,14 +53,12 @@ def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a space in its name and two notebooks, the second using the first's output."""
     root = tmp_path / "a clone with spaces"
     (root / "notebooks" / "src").mkdir(parents=True)
-    monkeypatch.setattr(pipeline, "repository_root", lambda: root)
-    monkeypatch.setattr(pipeline, "figures_dir", lambda profile: root / "figures" / profile)
-    monkeypatch.setattr(pipeline, "results_dir", lambda profile: root / "build" / profile)
-    notebooks = (
+    monkeypatch.setattr(paths, "repository_root", lambda: root)
+    both = (
         Notebook("00_first", outputs=("first.txt",)),
         Notebook("01_second", outputs=("second.txt",), needs=("first.txt",)),
     )
-    monkeypatch.setattr(pipeline, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", both)
     write(root, "00_first", HEAD + MAKES.format(name="first.txt"))
     write(root, "01_second", HEAD + MAKES.format(name="second.txt"))
     return root
@@ -82,22 +82,19 @@ def test_story_of_a_run(kit: Path) -> None:
     assert (kit / "figures/smoke/second.txt").read_text() == "smoke 7"
     executed = nbformat.read(kit / "build/smoke/notebooks/00_first.ipynb", as_version=4)
     assert any(cell.get("execution_count") for cell in executed.cells)
-    manifest = json.loads((kit / "figures/smoke/manifest.json").read_text())
-    assert manifest["profile"] == "smoke"
-    assert manifest["seed"] == 7
-    assert manifest["commit"] == "unknown"
-    assert set(manifest["sha256"]) == {"first.txt", "second.txt"}
-    assert set(manifest["seconds"]) == {
-        "00_first",
-        "01_second",
-    }
-    assert manifest["versions"]["numpy"]
-    assert len(manifest["settings"]) == 64
+    written = json.loads((kit / "figures/smoke/manifest.json").read_text())
+    assert written["profile"] == "smoke"
+    assert written["seed"] == 7
+    assert written["commit"] == "unknown"
+    assert set(written["sha256"]) == {"first.txt", "second.txt"}
+    assert set(written["seconds"]) == {"00_first", "01_second"}
+    assert written["versions"]["numpy"]
+    assert len(written["settings"]) == 64
 
     lines.clear()
     assert run("smoke", seed=7, report=lines.append) == 0
     assert rerun(kit, lines) == []
-    assert json.loads((kit / "figures/smoke/manifest.json").read_text()) == manifest
+    assert json.loads((kit / "figures/smoke/manifest.json").read_text()) == written
 
     source = write(kit, "00_first", (HEAD + MAKES.format(name="first.txt")).replace("A small", "A little"))
     assert run("smoke", seed=7, report=lines.append) == 0
@@ -143,7 +140,7 @@ def test_outputs_must_be_the_listed_ones(kit: Path) -> None:
 def test_missing_and_broken_sources_do_not_stop_the_others(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(kit, "00_first", HEAD + "# %%\nfor in")
     others = (Notebook("00_first"), Notebook("02_missing"), Notebook("01_second", outputs=("second.txt",)))
-    monkeypatch.setattr(pipeline, "NOTEBOOKS", others)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", others)
     lines: list[str] = []
     assert run("smoke", report=lines.append) == 1
     assert "00_first: cell 3 (for in): SyntaxError" in lines[0]
@@ -240,7 +237,7 @@ def test_digest_follows_the_code() -> None:
 
 def test_the_kits_own_notebooks_are_listed_clean_and_short() -> None:
     assert check_notebooks() == []
-    for notebook in pipeline.NOTEBOOKS:
+    for notebook in notebooks.NOTEBOOKS:
         cells = nbformat.reads(notebook_text(notebook.source), as_version=4).cells
         assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1, notebook.name
         assert cells[0].source.startswith("# "), notebook.name
@@ -252,7 +249,7 @@ def test_the_kits_own_notebooks_are_listed_clean_and_short() -> None:
 
 def test_every_need_is_made_by_an_earlier_notebook() -> None:
     made: set[str] = set()
-    for notebook in pipeline.NOTEBOOKS:
+    for notebook in notebooks.NOTEBOOKS:
         assert set(notebook.needs) <= made, notebook.name
         assert not made & {*notebook.outputs, *notebook.results}, notebook.name
         made |= {*notebook.outputs, *notebook.results}
@@ -262,8 +259,51 @@ def test_the_shipped_manifest_knows_how_long_other_profiles_took(kit: Path) -> N
     smoke = kit / "figures" / "smoke"
     smoke.mkdir(parents=True)
     (smoke / "manifest.json").write_text(json.dumps({"seconds": {"00_first": 2.5}}))
-    laptop = json.loads(pipeline.write_manifest(get_profile("laptop"), 7).read_text())
+    laptop = json.loads(manifest.write_manifest(get_profile("laptop"), 7).read_text())
     assert laptop["seconds_of_other_profiles"] == {"smoke": {"00_first": 2.5}}
     (smoke / "manifest.json").unlink()  # as in a fresh clone
-    assert json.loads(pipeline.write_manifest(get_profile("laptop"), 7).read_text()) == laptop
-    assert "seconds_of_other_profiles" not in json.loads(pipeline.write_manifest(get_profile("smoke"), 7).read_text())
+    assert json.loads(manifest.write_manifest(get_profile("laptop"), 7).read_text()) == laptop
+    assert "seconds_of_other_profiles" not in json.loads(manifest.write_manifest(get_profile("smoke"), 7).read_text())
+
+
+def test_a_kill_loses_the_running_notebook_only(kit: Path) -> None:
+    """doit's own database would be written at the end of all tasks."""
+    write(kit, "01_second", HEAD + "# %%\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom facedepth_kit.common import paths\n"
+        "from facedepth_kit.pipeline import notebooks, tasks\n"
+        f"paths.repository_root = lambda: Path({str(kit)!r})\n"
+        "first = notebooks.Notebook('00_first', outputs=('first.txt',))\n"
+        "notebooks.NOTEBOOKS = (first, notebooks.Notebook('01_second', outputs=('second.txt',)))\n"
+        "tasks.run('smoke', seed=7)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert killed.returncode < 0, killed.stderr
+    write(kit, "01_second", HEAD + MAKES.format(name="second.txt"))
+    lines: list[str] = []
+    assert run("smoke", seed=7, report=lines.append) == 0
+    assert rerun(kit, lines) == ["01_second"]
+
+
+def test_every_setting_of_the_modules_in_use_is_part_of_the_manifests_hash() -> None:
+    modules = {name for notebook in notebooks.NOTEBOOKS for name in sources.used_modules(notebook.source)}
+    found = {name.rsplit(".", 1)[1]: values for name, values in manifest.default_settings(modules).items()}
+    kinds = {"DegradationSettings", "SynthesisSettings", "FaceSettings", "Camera", "StructuredLight", "ActiveStereo"}
+    assert kinds | {"RoughnessSettings", "ReliefSettings", "PunchSettings"} <= found.keys()
+    assert found["DegradationSettings"]["noise_mm"] == 15.0
+
+
+def test_the_manifest_tells_the_seconds_of_a_first_run(kit: Path) -> None:
+    manifest.write_record("smoke", "00_first", 60.0, first=True)
+    manifest.write_record("smoke", "00_first", 4.0, first=False)
+    written = json.loads(manifest.write_manifest(get_profile("smoke"), 7).read_text())
+    assert written["seconds"] == {"00_first": 60.0}
+    manifest.write_record("smoke", "00_first", 55.0, first=True)
+    written = json.loads(manifest.write_manifest(get_profile("smoke"), 7).read_text())
+    assert written["seconds"] == {"00_first": 55.0}
+
+
+def test_the_parts_of_the_story_follow_the_numbers() -> None:
+    parts = [notebook.part for notebook in notebooks.NOTEBOOKS]
+    assert all(parts)
+    assert sorted(parts) == parts

@@ -1,4 +1,4 @@
-"""A notebook's desk: tables and pictures land whole, numbers repeat, and shared pairs are made once."""
+"""A notebook's workspace: tables and pictures land whole, numbers repeat, and shared pairs are made once."""
 
 from __future__ import annotations
 
@@ -8,85 +8,85 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.pipeline import workspace
-from facedepth_kit.pipeline.workspace import Workspace, durations, open_workspace
+from facedepth_kit.pipeline.manifest import durations
+from facedepth_kit.pipeline.workspace import Workspace, open_workspace
 from facedepth_kit.plots.curves import loss_curve
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setattr(workspace, "figures_dir", lambda profile: tmp_path / "figures" / profile)
-    monkeypatch.setattr(workspace, "results_dir", lambda profile: tmp_path / "build" / profile)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setattr(paths, "repository_root", lambda: tmp_path)
     return open_workspace("a_notebook", "smoke", 5, str(tmp_path / "staging"))
 
 
-def test_table_as_csv_and_markdown(desk: Workspace) -> None:
+def test_table_as_csv_and_markdown(work: Workspace) -> None:
     rows: list[dict[str, object]] = [
         {"enhancer": "None", "mean": 0.28721234567, "same": True},
         {"enhancer": "DL-Beta", "mean": None, "note": "x"},
     ]
-    shown = desk.save_table("table_9", rows, "What it says.")
-    assert (desk.figures / "table_9.csv").read_text() == "enhancer,mean,same,note\nNone,0.2872,yes,\nDL-Beta,,,x\n"
-    text = (desk.figures / "table_9.md").read_text()
+    shown = work.save_table("table_9", rows, "What it says.")
+    assert (work.figures / "table_9.csv").read_text() == "enhancer,mean,same,note\nNone,0.2872,yes,\nDL-Beta,,,x\n"
+    text = (work.figures / "table_9.md").read_text()
     assert text == shown.data
     assert text.splitlines()[2].replace(" ", "") == "|None|0.2872|yes||"
     assert text.endswith("\nWhat it says.\n")
-    assert desk.read_table("table_9")["mean"][0] == 0.2872
+    assert work.read_table("table_9")["mean"][0] == 0.2872
 
 
-def test_figure_file_is_the_shown_picture(desk: Workspace) -> None:
-    shown = desk.save_figure(loss_curve([{"epoch": 1, "loss": 0.1}]), "curve.png", "A caption.")
-    written = (desk.figures / "curve.png").read_bytes()
+def test_figure_file_is_the_shown_picture(work: Workspace) -> None:
+    shown = work.save_figure(loss_curve([{"epoch": 1, "loss": 0.1}]), "curve.png", "A caption.")
+    written = (work.figures / "curve.png").read_bytes()
     assert written == shown.data
     assert written.startswith(b"\x89PNG")
 
 
-def test_purposes_have_their_own_numbers(desk: Workspace) -> None:
-    assert desk.rng("one").random() == desk.rng("one").random()
-    assert desk.rng("one").random() != desk.rng("two").random()
+def test_purposes_have_their_own_numbers(work: Workspace) -> None:
+    assert work.rng("one").random() == work.rng("one").random()
+    assert work.rng("one").random() != work.rng("two").random()
 
 
-def test_earlier_results_are_found_and_missing_ones_named(desk: Workspace, tmp_path: Path) -> None:
+def test_earlier_results_are_found_and_missing_ones_named(work: Workspace, tmp_path: Path) -> None:
     earlier = tmp_path / "figures" / "smoke" / "table_2.csv"
     earlier.parent.mkdir(parents=True)
     earlier.write_text("enhancer\nNone\n")
-    assert desk.find("table_2.csv") == earlier
-    with pytest.raises(KitError, match=r"table_7\.csv: found none for the smoke profile"):
-        desk.find("table_7.csv")
+    assert work.find("table_2.csv") == earlier
+    with pytest.raises(KitError, match=r"table_7\.csv: found none .* expected it from notebook 14_landmarks_and_pad"):
+        work.find("table_7.csv")
 
 
-def test_by_hand_nothing_touches_the_repositorys_figures(desk: Workspace, tmp_path: Path) -> None:
+def test_by_hand_nothing_touches_the_repositorys_figures(work: Workspace, tmp_path: Path) -> None:
     by_hand = open_workspace("a_notebook", "smoke")
     by_hand.save_table("table_2", [{"a": 1}], "")
     assert not (tmp_path / "figures").exists()
     assert by_hand.figures.is_relative_to(tmp_path / "build" / "smoke")
 
 
-def test_pairs_are_made_once_and_renewed_when_they_would_differ(desk: Workspace, tmp_path: Path) -> None:
-    first = desk.pairs("test", 2)
+def test_pairs_are_made_once_and_renewed_when_they_would_differ(work: Workspace, tmp_path: Path) -> None:
+    first = work.pairs("test", 2)
     stamp = first.folder.stat().st_mtime_ns, sorted(path.name for path in first.folder.iterdir())
-    again = desk.pairs("test", 2)
+    again = work.pairs("test", 2)
     assert again.folder == first.folder
     assert sorted(path.name for path in again.folder.iterdir()) == stamp[1]
-    other = desk.pairs("validation", 2)
+    other = work.pairs("validation", 2)
     assert not np.array_equal(first.batch([0])[0], other.batch([0])[0])
-    more = desk.pairs("test", 3)
+    more = work.pairs("test", 3)
     assert len(more) == 3
     assert not first.folder.exists()
 
 
-def test_durations_come_from_the_manifests(desk: Workspace, tmp_path: Path) -> None:
+def test_durations_come_from_the_manifests(work: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "figures" / "laptop"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"seconds": {"a_notebook": 12.4}}))
-    assert "laptop 12 s" in durations("a_notebook")
-    assert "smoke not yet measured" in durations("a_notebook")
+    assert durations("a_notebook") == "laptop 12 s"
+    assert durations("another") == "not measured yet"
     shipped = {"seconds": {"a_notebook": 12.4}, "seconds_of_other_profiles": {"smoke": {"a_notebook": 3.2}}}
     (folder / "manifest.json").write_text(json.dumps(shipped))
-    assert durations("a_notebook") == "smoke 3 s, laptop 12 s, paper not yet measured"
+    assert durations("a_notebook") == "smoke 3 s, laptop 12 s"
     own = tmp_path / "figures" / "smoke"
     own.mkdir()
     (own / "manifest.json").write_text(json.dumps({"seconds": {"a_notebook": 7.0}}))
-    assert durations("a_notebook") == "smoke 7 s, laptop 12 s, paper not yet measured"
-    assert "laptop 12 s" in desk._repr_markdown_()
+    assert durations("a_notebook") == "smoke 7 s, laptop 12 s"
+    assert "laptop 12 s" in work._repr_markdown_()

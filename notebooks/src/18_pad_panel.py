@@ -11,6 +11,8 @@
 # %% [markdown]
 # # Is this a face?
 #
+# *Part 5: Enhancers and attacks on sliders*
+#
 # **Goal.** Hold the depth at a face's landmarks against three rules, and decide: a face, or something that is held up
 # before the camera. The second is called a *presentation attack* (a print, a screen, a mask), the first *bona fide*,
 # and telling them apart *presentation attack detection*, PAD.
@@ -26,12 +28,12 @@
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
-output = ""  # empty: a desk of your own under build/, so that trying things changes no shipped figure
+output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace
 
-work = open_workspace("18_pad_desk", profile, seed, output)
+work = open_workspace("18_pad_panel", profile, seed, output)
 work
 
 # %% [markdown]
@@ -146,7 +148,7 @@ caption = (
     "the nose, orange (jaw) nearer than the one before it; blue breaks none. Numbers: geometric PAD error. Simulated "
     "people, prints and camera."
 )
-work.save_figure(figure, "pad_desk.png", caption, width=900)
+work.save_figure(figure, "pad_panel.png", caption, width=900)
 
 # %% [markdown]
 # **Exercise.** Find the lowest threshold at which every bona fide image passes. Which attacks pass with it, too? Do it
