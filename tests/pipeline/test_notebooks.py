@@ -121,7 +121,7 @@ def test_story_of_a_run(kit: Path) -> None:
 
 
 def test_a_table_that_differs_in_rounding_alone_is_kept(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "NOTEBOOKS", (Notebook("00_first", outputs=("first.csv",)),))
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", (Notebook("00_first", outputs=("first.csv",)),))
     source = write(kit, "00_first", HEAD + MAKES.format(name="first.csv"))
     for seed, number, kept in ((7, "0.2872", "0.2872"), (8, "0.2873", "0.2872"), (9, "0.2879", "0.2879")):
         source.write_text((HEAD + MAKES.format(name="first.csv")).replace("{profile} {seed}", number))
