@@ -1,1 +1,1 @@
-"""Subcommands of ``facedepth``, one topic a module; ``cli.COMMANDS`` lists them."""
+"""The ``facedepth`` command: ``main`` holds the list of subcommands, each topic has a module of its own."""

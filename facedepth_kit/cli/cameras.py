@@ -2,169 +2,186 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
-import re
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import click
+
+from facedepth_kit.cli.options import COUNT, PATH, SIZE, SMALL_COUNT, TIME, UNIT_MM
+from facedepth_kit.cli.terminal import complain, say
 from facedepth_kit.common.errors import KitError
-
-if TYPE_CHECKING:
-    from facedepth_kit.cameras.recorded.frame import RecordedFrame
-    from facedepth_kit.cameras.recorded.realsense import RealSenseCamera, StreamSettings
-    from facedepth_kit.evaluation.live import LiveFrame
 
 CAMERA = "camera"
 PICTURES = "facedepth_live"
 LINES = "frames.jsonl"
 
 
-def _number(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above 0")
-    return int(text)
+@dataclass(frozen=True)
+class CameraOptions:
+    """Which camera, and what it is to send."""
+
+    serial: str | None
+    size: tuple[int, int]
+    fps: int
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected seconds above 0")
-    return seconds
+CAMERA_OPTIONS = (
+    click.option("--serial", metavar="NUMBER", help="That camera, where there are several."),
+    click.option(
+        "--size", type=SIZE, default=(1280, 720), metavar="WxH", help="Of the camera's streams (default: 1280x720)."
+    ),
+    click.option(
+        "--fps", type=SMALL_COUNT, default=30, metavar="N", help="The camera's frames a second (default: 30)."
+    ),
+)
 
 
-def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--serial", metavar="NUMBER", help="that camera, where there are several")
-    parser.add_argument("--size", default="1280x720", metavar="WxH", help="of the camera's streams (1280x720)")
-    parser.add_argument("--fps", type=_number, default=30, metavar="N", help="the camera's frames a second (30)")
+def camera_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options above to a command, which gets them as one argument, ``camera``."""
+
+    @functools.wraps(command)
+    def with_camera(**given: Any) -> int:
+        camera = CameraOptions(**{name: given.pop(name) for name in CameraOptions.__dataclass_fields__})
+        return command(**given, camera=camera)
+
+    for option in reversed(CAMERA_OPTIONS):
+        option(with_camera)
+    return with_camera
 
 
-def _camera_settings(arguments: argparse.Namespace) -> StreamSettings:
+def _camera_settings(camera: CameraOptions) -> Any:
     from facedepth_kit.cameras.recorded.realsense import StreamSettings
 
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", arguments.size)
-    if match is None:
-        raise KitError(f"--size: found {arguments.size!r}, expected WIDTHxHEIGHT such as 1280x720")
-    return StreamSettings(int(match[1]), int(match[2]), arguments.fps)
+    return StreamSettings(*camera.size, camera.fps)
 
 
-# --- record ---------------------------------------------------------------------------------------------------------
+@click.command()
+@click.argument("output", type=PATH, metavar="DIR")
+@click.option("--from", "source", type=PATH, metavar="BAG", help="A .bag or .db3 instead of a camera.")
+@click.option("--seconds", type=TIME, metavar="S", help="Stop after so long (default: at Ctrl-C).")
+@click.option("--frames", type=COUNT, metavar="N", help="Stop after so many frames.")
+@click.option("--bag", type=PATH, metavar="FILE", help="Let the SDK record everything, besides.")
+@camera_options
+@click.option("--overwrite", is_flag=True, help="Replace the recording in the folder.")
+def record(
+    output: Path,
+    source: Path | None,
+    seconds: float | None,
+    frames: int | None,
+    bag: Path | None,
+    camera: CameraOptions,
+    overwrite: bool,
+) -> int:
+    """Record from a RealSense camera into the folder DIR, or turn a file of the SDK into one.
 
-
-def add_record_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``facedepth record``."""
-    parser.add_argument("output", type=Path, metavar="DIR", help="folder for the recording")
-    parser.add_argument("--from", dest="source", type=Path, metavar="BAG", help="a .bag or .db3 instead of a camera")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="stop after so long (default: at Ctrl-C)")
-    parser.add_argument("--frames", type=_number, metavar="N", help="stop after so many frames")
-    parser.add_argument("--bag", type=Path, metavar="FILE", help="let the SDK record everything, besides")
-    _add_camera_arguments(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace the recording in the folder")
-
-
-def record(arguments: argparse.Namespace) -> int:
-    """Record from a camera, or turn a file of the SDK into a folder; 2 when the camera went away."""
+    The exit code is 2 when the camera went away.
+    """
     from facedepth_kit.cameras.recorded import realsense
     from facedepth_kit.cameras.recorded.folder import FolderWriter
 
-    if arguments.source is not None and arguments.bag is not None:
+    if source is not None and bag is not None:
         raise KitError("--bag: found it beside --from, expected a camera to record")
     with ExitStack() as stack:
-        writer = FolderWriter(arguments.output, overwrite=arguments.overwrite)
-        source: RealSenseCamera | realsense.BagFile
-        if arguments.source is not None:
-            source = realsense.BagFile(arguments.source)
+        writer = FolderWriter(output, overwrite=overwrite)
+        recorded: realsense.RealSenseCamera | realsense.BagFile
+        if source is not None:
+            recorded = realsense.BagFile(source)
         else:
-            device = realsense.find_camera(arguments.serial)
-            settings = _camera_settings(arguments)
-            source = stack.enter_context(realsense.RealSenseCamera(settings, device=device, bag=arguments.bag))
-            print(f"{source.name}: recording, Ctrl-C ends it", file=sys.stderr)
+            device = realsense.find_camera(camera.serial)
+            recorded = stack.enter_context(realsense.RealSenseCamera(_camera_settings(camera), device=device, bag=bag))
+            say(f"{recorded.name}: recording, Ctrl-C ends it", error=True)
         stack.enter_context(writer)
         written = 0
 
-        def count(frames: int) -> None:
+        def count(number: int) -> None:
             nonlocal written
-            written = frames
+            written = number
 
         try:
-            done = realsense.record(source, writer, seconds=arguments.seconds, frames=arguments.frames, on_frame=count)
+            done = realsense.record(recorded, writer, seconds=seconds, frames=frames, on_frame=count)
         except KeyboardInterrupt:  # how a recording without --seconds or --frames is meant to end
-            dropped = source.dropped if isinstance(source, realsense.RealSenseCamera) else 0
+            dropped = recorded.dropped if isinstance(recorded, realsense.RealSenseCamera) else 0
             done = realsense.RecordingReport(written, dropped)
     lost = f", {done.dropped} dropped" if done.dropped else ""
-    print(f"{arguments.output}: {done.frames} frames{lost}")
+    say(f"{output}: {done.frames} frames{lost}")
     if done.problem is not None:
-        print(f"facedepth: error: {done.problem}", file=sys.stderr)
+        complain(done.problem)
         return 2
     if not done.frames:
-        raise KitError(f"{arguments.output}: found no frame to write, expected some")
+        raise KitError(f"{output}: found no frame to write, expected some")
     return 0
 
 
-# --- live -----------------------------------------------------------------------------------------------------------
+@click.command()
+@click.argument("source")
+@click.option(
+    "--enhancer", metavar="NAME", help="See facedepth enhancers (default: DL-Kit-1; the paper's: DL-Delta-1)."
+)
+@click.option("--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded).")
+@click.option(
+    "--output", type=PATH, metavar="DIR", help=f"Write pictures there, no window (without a screen: {PICTURES})."
+)
+@click.option("--no-pictures", is_flag=True, help="Lines only: no window, nothing written.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON a frame.")
+@click.option("--frames", type=COUNT, metavar="N", help="Stop after so many frames.")
+@click.option("--seconds", type=TIME, metavar="S", help="Stop after so long.")
+@camera_options
+@click.option("--overwrite", is_flag=True, help="Replace earlier pictures in the folder.")
+def live(
+    source: str,
+    enhancer: str | None,
+    unit_mm: float | None,
+    output: Path | None,
+    no_pictures: bool,
+    as_json: bool,
+    frames: int | None,
+    seconds: float | None,
+    camera: CameraOptions,
+    overwrite: bool,
+) -> int:
+    """Watch a camera or recordings: face, enhancement, landmarks' depth and decision; a line a frame.
 
-
-def add_live_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``facedepth live``."""
-    parser.add_argument(
-        "source", help="camera, a .bag or .db3, a folder of recordings (one frame after the other), or KinectFaceDB"
-    )
-    parser.add_argument("--enhancer", metavar="NAME", help="see facedepth enhancers (default: DL-Kit-1; the paper's: "
-                        "DL-Delta-1)")  # fmt: skip
-    parser.add_argument("--unit-mm", type=_seconds, metavar="MM", help="millimetres a step (default: as recorded)")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help=f"write pictures there, no window (without a screen: {PICTURES})"
-    )
-    parser.add_argument("--no-pictures", action="store_true", help="lines only: no window, nothing written")
-    parser.add_argument("--json", action="store_true", help="a line of JSON a frame")
-    parser.add_argument("--frames", type=_number, metavar="N", help="stop after so many frames")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="stop after so long")
-    _add_camera_arguments(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier pictures in the folder")
-
-
-def live(arguments: argparse.Namespace) -> int:
-    """Watch a camera or recordings: face, enhancement, landmarks' depth and decision; a line a frame."""
+    SOURCE is the word camera, a .bag or .db3, a folder of recordings (one frame after the other), or KinectFaceDB.
+    """
     from facedepth_kit.evaluation import live as application
 
-    if arguments.output is not None and arguments.no_pictures:
+    if output is not None and no_pictures:
         raise KitError("--no-pictures: found --output beside it, expected one of them")
-    settings = application.LiveSettings(enhancer=arguments.enhancer or application.DEFAULT_ENHANCER)
+    settings = application.LiveSettings(enhancer=enhancer or application.DEFAULT_ENHANCER)
     verdicts: Counter[str] = Counter()
     began = last = 0.0
     count = 0
     with ExitStack() as stack:
-        recordings, damaged = stack.enter_context(_source(arguments))
-        frames = stack.enter_context(closing(application.watch(recordings, settings)))
-        shown = stack.enter_context(_shown(arguments, frames))
+        recordings, damaged = stack.enter_context(_source(source, unit_mm, camera))
+        watched = stack.enter_context(closing(application.watch(recordings, settings)))
+        shown = stack.enter_context(_shown(watched, source, output, no_pictures=no_pictures, overwrite=overwrite))
         for frame in shown:
-            print(json.dumps(frame.row()) if arguments.json else line(frame), flush=True)
+            say(json.dumps(frame.row()) if as_json else line(frame))
             verdicts[frame.verdict] += 1
             last = time.monotonic()
             began = began or last
             count += 1
-            if count == arguments.frames or (arguments.seconds and last - began >= arguments.seconds):
+            if count == frames or (seconds and last - began >= seconds):
                 break
         problems = damaged()
     for problem in problems:
-        print(f"facedepth: error: {problem}", file=sys.stderr)
+        complain(problem)
     if not count:
-        raise KitError(f"{arguments.source}: found no frame that can be read, expected some")
+        raise KitError(f"{source}: found no frame that can be read, expected some")
     speed = f", {(count - 1) / (last - began):.1f} a second" if count > 1 and last > began else ""
     found = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
-    print(f"{count} frames{speed}: {found}", file=sys.stderr)
+    say(f"{count} frames{speed}: {found}", error=True)
     return 2 if problems else 0
 
 
-def line(frame: LiveFrame) -> str:
+def line(frame: Any) -> str:
     """A frame in one line of text."""
     facts = [f"{frame.number:5d} {frame.recording.name:<12} {frame.verdict:<10}"]
     if frame.pad is not None and frame.relief is not None:
@@ -177,19 +194,19 @@ def line(frame: LiveFrame) -> str:
 
 
 @contextmanager
-def _source(arguments: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
+def _source(source: str, unit_mm: float | None, options: CameraOptions) -> Iterator[tuple[Any, Any]]:
     """The recordings to watch, and what says afterwards which of them were damaged."""
-    if arguments.source != CAMERA:
+    if source != CAMERA:
         from facedepth_kit.cameras.recorded.sources import open_recordings
 
-        recordings = open_recordings(arguments.source, unit_mm=arguments.unit_mm)
+        recordings = open_recordings(source, unit_mm=unit_mm)
         yield recordings, lambda: recordings.damaged
         return
     from facedepth_kit.cameras.recorded import realsense
 
     problems: list[str] = []
 
-    def frames(camera: RealSenseCamera) -> Iterator[RecordedFrame]:
+    def frames(camera: realsense.RealSenseCamera) -> Iterator[Any]:
         with closing(iter(camera)) as stream:
             try:
                 for captured in stream:
@@ -197,38 +214,40 @@ def _source(arguments: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
             except KitError as error:  # unplugged: what was seen until then still counts
                 problems.append(str(error))
 
-    device = realsense.find_camera(arguments.serial)
-    with realsense.RealSenseCamera(_camera_settings(arguments), device=device) as camera:
-        print(f"{camera.name}: Ctrl-C ends it", file=sys.stderr)
+    device = realsense.find_camera(options.serial)
+    with realsense.RealSenseCamera(_camera_settings(options), device=device) as camera:
+        say(f"{camera.name}: Ctrl-C ends it", error=True)
         yield frames(camera), lambda: problems
 
 
 @contextmanager
-def _shown(arguments: argparse.Namespace, frames: Any) -> Iterator[Iterator[LiveFrame]]:
+def _shown(
+    frames: Generator[Any], source: str, output: Path | None, *, no_pictures: bool, overwrite: bool
+) -> Iterator[Iterator[Any]]:
     """The frames, each drawn on the screen or into a file as it passes."""
     from facedepth_kit.panels import live_view
 
-    if arguments.no_pictures:
+    if no_pictures:
         yield frames
         return
-    window = None if arguments.output is not None else live_view.open_window(f"facedepth live: {arguments.source}")
+    window = None if output is not None else live_view.open_window(f"facedepth live: {source}")
     if window is not None:
         try:
             yield _in_window(frames, window)
         finally:
             window.close()
         return
-    folder = arguments.output or Path(PICTURES)
-    if arguments.output is None:
-        print(f"no screen to show a window on: pictures go to {folder}", file=sys.stderr)
-    _prepare(folder, arguments.overwrite)
+    folder = output or Path(PICTURES)
+    if output is None:
+        say(f"no screen to show a window on: pictures go to {folder}", error=True)
+    _prepare(folder, overwrite)
     from facedepth_kit.evaluation.live import side_by_side
 
     with closing(side_by_side(lambda frame: _write(frame, folder), frames, 1)) as written:
         yield written
 
 
-def _in_window(frames: Iterator[LiveFrame], window: Any) -> Iterator[LiveFrame]:
+def _in_window(frames: Iterator[Any], window: Any) -> Iterator[Any]:
     from facedepth_kit.panels.live_view import draw
 
     for frame in frames:
@@ -248,7 +267,7 @@ def _prepare(folder: Path, overwrite: bool) -> None:
         path.unlink()
 
 
-def _write(frame: LiveFrame, folder: Path) -> LiveFrame:
+def _write(frame: Any, folder: Path) -> Any:
     """Write a frame's picture and its line of numbers."""
     import cv2
     import numpy as np

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import click
+
+from facedepth_kit.cli.terminal import say
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir, repository_root, weights_dir
 
@@ -59,6 +62,23 @@ def advice(findings: Iterable[Finding]) -> list[str]:
     if not any(finding.state == "broken" for finding in listed):
         lines.append("Everything that the kit needs is there.")
     return lines
+
+
+@click.command()
+def doctor() -> int:
+    """Say what is installed and found, and what is missing; 1 if something that the kit needs is missing."""
+    findings = []
+    topic = ""
+    for finding in examine():
+        if finding.topic != topic:
+            topic = finding.topic
+            say(topic)
+        say(f"  {SIGNS[finding.state]:<8} {finding.text}")
+        findings.append(finding)
+    say("")
+    for line in advice(findings):
+        say(line)
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
 def machine() -> Iterator[Finding]:

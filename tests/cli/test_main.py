@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import errno
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from facedepth_kit import __version__
+from facedepth_kit.cli import doctor
 from facedepth_kit.cli import main as cli
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.enhancers import names
@@ -26,10 +26,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int
 def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Make `facedepth doctor` fail in a given way."""
 
-    def fail(arguments: argparse.Namespace) -> int:
+    def fail() -> list[doctor.Finding]:
         raise error
 
-    monkeypatch.setitem(cli.COMMANDS, "doctor", cli.Command("fails", cli._no_arguments, fail))
+    monkeypatch.setattr(doctor, "examine", fail)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +40,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_command_has_help_and_stands_in_the_overview(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, command, "--help")
     assert code == 0
-    assert out.startswith(f"usage: facedepth {command}")
+    assert out.startswith(f"Usage: facedepth {command} ")
     assert f" {command} " in run(capsys, "--help")[1]
 
 
@@ -49,17 +49,33 @@ def test_every_command_has_help_and_stands_in_the_overview(command: str, capsys:
     [
         ([], "COMMAND"),
         (["colourise"], "'colourise'"),
-        (["synthesize", "--output", "x", "--count", "many"], "found 'many', expected a whole number above 0"),
+        (["synthesize", "--output", "x", "--count", "many"], "--count: found 'many', expected a whole number"),
         (["synthesize", "--output", "x", "--count", "0"], "found '0'"),
+        (["synthesize", "--output", "x", "--count", "9" * 5000], "expected a whole number"),
+        (["synthesize", "--output", "x", "--count", "2", "--seed", "-1"], "--seed: found '-1'"),
+        (["synthesize", "--output", "x", "--count", "2", "--workers", "-2"], "--workers: found '-2'"),
+        (["calibrate", "--seed", "4294967296"], "--seed: found '4294967296'"),
+        (["punch", ".", "--image-suffix", "x", "--seed", "1.5"], "--seed: found '1.5'"),
+        (["evaluate-recordings", "--every", "0"], "--every: found '0'"),
+        (["evaluate-recordings", "--unit-mm", "inf"], "--unit-mm: found 'inf'"),
+        (["train-ddrnet", "--output", "x", "--steps", "-6"], "--steps: found '-6'"),
+        (["enhance", "a.png", "--output", "x", "--unit-mm", "-0.1"], "--unit-mm: found '-0.1'"),
+        (["enhance", "a.png", "--output", "x", "--box", "1", "2", "3", "1e9"], "--box: found '1e9'"),
+        (["enhance", "a.png", "--output", "--overwrite"], "--output: found '--overwrite', expected a path"),
+        (["enhance", "a.png", "--output", "x", "--unit-mm", "1", "--normalized"], "found --unit-mm beside it"),
+        (["enhance", "a.png", "--output", "x", "--colour"], "'--colour'"),
+        (["bodies", "nowhere"], "nowhere: found no such folder"),
+        (["record", "x", "--fps", "1000000"], "--fps: found '1000000'"),
         (["synthesize", "--count", "3"], "--output"),
         (["figures", "--profile", "huge"], "expected one of smoke, laptop, paper"),
-        (["evaluate", "--pairs", "nowhere", "--enhancer", "DL-Omega"], "DL-Omega"),
+        (["evaluate", "--pairs", ".", "--enhancer", "DL-Omega"], "DL-Omega"),
         (["train", "--pairs", "nowhere", "--output", "run"], "nowhere"),
         (["enhance", "nowhere.png", "--output", "out"], "nowhere.png"),
         (["enhance", "a.png"], "--output"),
         (["enhance", ".", "--output", "out", "--box", "1", "2", "3", "4", "--image-suffix", "x"], "--box"),
         (["calibrate", "--minutes", "nan"], "found 'nan'"),
-        (["synthesize", "--count", "3", "--output", "x", "--settings", "absent.yaml"], "absent.yaml"),
+        (["synthesize", "--count", "3", "--output", "x", "--settings", "absent.yaml"], "absent.yaml: found no such"),
+        (["synthesize", "--count", "3", "--output", "x", "--settings", "."], "found a folder, expected a file"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
@@ -101,6 +117,53 @@ def test_an_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert run(capsys, "doctor") == (130, "", "facedepth: interrupted\n")
 
 
+# Sends itself the interrupt from inside an import, as a key pressed that early would.
+EARLY = """
+import os, signal, sys
+
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+sys.argv = ["facedepth", "enhancers"]
+from facedepth_kit.cli.__main__ import start
+sys.exit(start())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("module", ["facedepth_kit.cli.main", "click", "facedepth_kit.enhancers", "numpy"])
+def test_an_interrupt_while_modules_load_is_one_line(module: str) -> None:
+    code = EARLY.format(module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "facedepth: interrupted\n")
+
+
+def test_an_interrupt_that_c_code_cannot_pass_on_is_not_lost() -> None:
+    code = """
+import sys
+from facedepth_kit.cli import doctor
+
+class Pressed:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def examine():
+    Pressed()
+    while True:
+        pass
+
+doctor.examine = examine
+sys.argv = ["facedepth", "doctor"]
+from facedepth_kit.cli.__main__ import start
+sys.exit(start())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "facedepth: interrupted\n")
+
+
 def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     raising(monkeypatch, ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
@@ -113,6 +176,23 @@ def test_a_file_in_the_way_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert code == 2
     assert err.count("\n") == 1
     assert "taken" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")
+def test_control_characters_in_file_names_do_not_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = tmp_path / "a\x1b]0;title\x07\x1b[2J\r\u202e.png"
+    write_depth(tmp_path / "plain.png", hole=2)
+    (tmp_path / "plain.png").rename(given)
+    given.with_suffix(".npy").write_bytes(b"damaged")
+    code, out, err = run(
+        capsys, "enhance", given, given.with_suffix(".npy"), "--output", tmp_path / "out", "--enhancer", "None"
+    )
+    assert code == 2
+    assert "holes before" in out
+    assert ".npy" in err
+    assert (out + err).replace("\n", "").isprintable()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX pipe")

@@ -379,7 +379,7 @@ def test_live_goes_on_over_damaged_frames(folder: Path, capsys: pytest.CaptureFi
         (["live", "nowhere"], "nowhere"),
         (["live", "camera"], "camera: found none"),
         (["live", ".", "--no-pictures", "--output", "x"], "--no-pictures"),
-        (["live", "camera", "--size", "huge"], "camera"),
+        (["live", "camera", "--size", "huge"], "--size: found 'huge'"),
         (["live", ".", "--frames", "0"], "found '0'"),
         (["record", "out"], "camera: found none"),
         (["record", "out", "--from", "absent.bag"], "absent.bag"),

@@ -306,7 +306,7 @@ def test_screen_refuses_what_cannot_be_meant(tmp_path: Path, capsys: pytest.Capt
         (("--ranges", tmp_path / "absent.npz"), "or --well-formed DIR"),
         (("--well-formed", tmp_path / "photos"), "expected a file to keep what is learnt"),
         (("--photo-faces", "all"), "Table I counts photos"),
-        (("--largest-px", "0"), "expected a number above 0"),
+        (("--largest-px", "0"), "--largest-px: found '0'"),
     ):
         code, _, err = run(capsys, *start, *arguments)
         assert code == 2

@@ -366,7 +366,7 @@ from tests.cameras.software_camera import Pushing, SoftwareCamera
 soft = SoftwareCamera()
 realsense.find_camera = lambda serial=None: soft.device
 asked = cameras._camera_settings
-cameras._camera_settings = lambda arguments: replace(asked(arguments), timeout_s=1.0)
+cameras._camera_settings = lambda camera: replace(asked(camera), timeout_s=1.0)
 count = int(sys.argv[1])
 depths = [np.full((48, 64), index + 1, np.uint16) for index in range(count)]
 colours = [np.full((48, 64, 3), 90, np.uint8)] * count

@@ -1,0 +1,91 @@
+"""``facedepth enhance`` and ``facedepth enhancers``: depth images of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from facedepth_kit.cli.options import PATH, PIXEL, UNIT_MM, refuse_both
+from facedepth_kit.cli.terminal import complain, say
+
+
+@click.command("enhancers")
+def list_enhancers() -> int:
+    """List the enhancers by name, with what those that cannot run lack."""
+    from facedepth_kit.enhancers import available, get, names
+
+    able = available()
+    for name in names():
+        enhancer = get(name)
+        missing = "no weights" if enhancer.kind == "learned" else "no RealSense SDK"
+        say(f"{name:<26} {enhancer.description}{'' if name in able else f' [{missing} found]'}")
+    return 0
+
+
+@click.command()
+@click.argument("inputs", type=PATH, nargs=-1, required=True, metavar="INPUT...")
+@click.option("--output", type=PATH, required=True, metavar="DIR", help="Folder for the results.")
+@click.option("--enhancer", metavar="NAME", help="See facedepth enhancers (default: DL-Kit-1).")
+@click.option(
+    "--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step; 0 is a hole (default: recording.json's, or 1)."
+)
+@click.option("--normalized", is_flag=True, help="Inputs are 256x256 in the kit's convention, hole 65535.")
+@click.option(
+    "--box",
+    type=PIXEL,
+    nargs=4,
+    metavar="LEFT TOP RIGHT BOTTOM",
+    help="The face in every file, in pixels, from hairline to chin.",
+)
+@click.option(
+    "--image-suffix",
+    metavar="SUFFIX",
+    help="Find the face in the aligned picture of this ending, such as _infrared.png beside _depth.png.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace earlier results.")
+def enhance(
+    inputs: tuple[Path, ...],
+    output: Path,
+    enhancer: str | None,
+    unit_mm: float | None,
+    normalized: bool,
+    box: tuple[int, int, int, int] | None,
+    image_suffix: str | None,
+    overwrite: bool,
+) -> int:
+    """Enhance the faces in depth recordings of your own.
+
+    INPUT is a 16-bit PNG or TIFF, an NPY, a folder of them, a .bag or .db3, or KinectFaceDB.
+    """
+    from facedepth_kit.enhancers.on_files import DEFAULT_ENHANCER, EnhanceSettings, FileReport, enhance_files
+
+    refuse_both("--normalized", normalized, "--unit-mm", unit_mm)
+    refuse_both("--image-suffix", image_suffix, "--box", box)
+    said: set[str] = set()
+
+    def show(report: FileReport) -> None:
+        if report.assumed and report.assumed not in said:
+            said.add(report.assumed)
+            say(f"as recorded: {report.assumed}")
+        if report.error is not None:
+            complain(report.error)
+            return
+        holes = f"{report.holes_before} holes before, {report.holes_after} after"
+        hint = f" ({report.hint})" if report.hint else ""
+        say(f"{report.output}: {holes if report.face_pixels else 'no face pixels'}{hint}")
+
+    settings = EnhanceSettings(
+        output=output,
+        enhancer=enhancer or DEFAULT_ENHANCER,
+        unit_mm=unit_mm,
+        normalized=normalized,
+        box=box,
+        image_suffix=image_suffix,
+        overwrite=overwrite,
+    )
+    reports = enhance_files(list(inputs), settings, on_report=show)
+    failed = sum(not report.ok for report in reports)
+    if len(reports) > 1:
+        say(f"{len(reports) - failed} of {len(reports)} files enhanced with {settings.enhancer}")
+    return 2 if failed else 0

@@ -1,0 +1,212 @@
+"""``facedepth evaluate``, ``punch``, ``evaluate-recordings`` and ``bodies``: measures, as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from facedepth_kit.cli.options import (
+    COUNT,
+    EXISTING_FOLDER,
+    PATH,
+    SEED,
+    UNIT_MM,
+    chosen_enhancers,
+    csv_output,
+    overwrite_file,
+    pair_store,
+    refuse_existing,
+)
+from facedepth_kit.cli.terminal import say
+from facedepth_kit.common.errors import KitError
+
+HOLES_SEED = click.option("--seed", type=SEED, default=0, metavar="N", help="Decides the punched holes (default: 0).")
+# Columns of evaluate-recordings on the terminal: a heading, and how the number is written.
+SHOWN = {
+    "roughness": ("rough %", "{:.2f}"),
+    "holes": ("holes %", "{:.2f}"),
+    "noise_mm": ("noise mm", "{:.2f}"),
+    "changed": ("changed %", "{:.2f}"),
+    "landmark_holes": ("landmarks", "{:.3f}"),
+    "pad_error": ("PAD error", "{:.3f}"),
+    "nose_mm": ("nose mm", "{:.1f}"),
+    "plausible": ("plausible", "{:.0%}"),
+    "punched_filled": ("filled", "{:.0%}"),
+    "punched_rmse_mm": ("RMSE mm", "{:.2f}"),
+    "punched_median_frame_mm": ("median mm", "{:.2f}"),
+}
+WORDS = ("before", "after", "bilateral")
+
+
+def _write_csv(output: Path | None, header: list[str], rows: list[list[Any]], overwrite: bool) -> None:
+    import csv
+
+    from facedepth_kit.common.paths import write_atomically
+
+    if output is None:
+        return
+    with (
+        write_atomically(output, overwrite=overwrite) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+
+
+@click.command()
+@pair_store
+@chosen_enhancers
+@click.option("--count", type=COUNT, metavar="N", help="Only the first N pairs.")
+@csv_output
+@overwrite_file
+def evaluate(pairs: Path, enhancers: tuple[str, ...], count: int | None, output: Path | None, overwrite: bool) -> int:
+    """Measure the errors of enhancers on pairs, as in Table IV."""
+    from facedepth_kit.enhancers import available, get
+    from facedepth_kit.evaluation import error
+    from facedepth_kit.pairs.store import PairStore
+
+    refuse_existing(output, overwrite)
+    chosen = {name: get(name).enhance for name in enhancers or available()}
+    errors = error.evaluate(PairStore(pairs), chosen, count=count)
+    columns = ["enhancer", "mean", "std", "skewness", "excess_kurtosis", "pairs"]
+    rows = []
+    say(f"{columns[0]:<26}" + "".join(f"{column:>17}" for column in columns[1:]))
+    for name, values in errors.items():
+        found = error.summary(values)
+        numbers = (found.mean, found.std, found.skewness, found.excess_kurtosis)
+        say(f"{name:<26}" + "".join(f"{number:>17.4f}" for number in numbers) + f"{found.count:>17}")
+        rows.append([name, *(f"{number:.6f}" for number in numbers), found.count])
+    _write_csv(output, columns, rows, overwrite)
+    return 0
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option("--image-suffix", required=True, metavar="SUFFIX", help="Such as _infrared.png or _color.png.")
+@click.option("--unit-mm", type=UNIT_MM, default=1.0, metavar="MM", help="Millimetres a step (default: 1).")
+@chosen_enhancers
+@HOLES_SEED
+@csv_output
+@overwrite_file
+def punch(
+    folder: Path,
+    image_suffix: str,
+    unit_mm: float,
+    enhancers: tuple[str, ...],
+    seed: int,
+    output: Path | None,
+    overwrite: bool,
+) -> int:
+    """Measure errors at holes punched into recordings of your own, with an aligned picture each."""
+    import numpy as np
+
+    from facedepth_kit.enhancers import available
+    from facedepth_kit.enhancers.on_files import recording_enhancer
+    from facedepth_kit.evaluation.punched import evaluate_punched, face_frames
+
+    refuse_existing(output, overwrite)
+    chosen = {name: recording_enhancer(name) for name in enhancers or available()}
+    frames = face_frames(folder, unit_mm=unit_mm, image_suffix=image_suffix)
+    rows = evaluate_punched(frames, chosen, np.random.default_rng(seed))
+    if not rows or not rows[0].frames:
+        raise KitError(f"{folder}: found no frame with a face, expected depth with *{image_suffix}")
+    say(f"{rows[0].frames} frames, {rows[0].pixels} pixels")
+    say(f"{'enhancer':<26}{'filled':>9}{'RMSE mm':>10}{'median frame mm':>17}")
+    for row in rows:
+        say(f"{row.enhancer:<26}{row.filled:>9.1%}{row.common_rmse_mm:>10.2f}{row.median_frame_rmse_mm:>17.2f}")
+    columns = ["enhancer", "frames", "pixels", "filled", "rmse_mm", "median_frame_rmse_mm"]
+    lines = [
+        [
+            row.enhancer,
+            row.frames,
+            row.pixels,
+            f"{row.filled:.4f}",
+            f"{row.common_rmse_mm:.3f}",
+            f"{row.median_frame_rmse_mm:.3f}",
+        ]
+        for row in rows
+    ]
+    _write_csv(output, columns, lines, overwrite)
+    return 0
+
+
+@click.command("evaluate-recordings")
+@click.argument("folder", type=PATH, required=False)
+@click.option("--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded, or 1).")
+@chosen_enhancers
+@click.option("--every", type=COUNT, default=1, metavar="N", help="Every Nth frame only.")
+@click.option("--no-punch", is_flag=True, help="Leave out the errors at punched holes (half the time).")
+@HOLES_SEED
+@click.option("--output", type=PATH, metavar="CSV", help="Write the table there; numbers only, no pictures.")
+@overwrite_file
+def evaluate_recordings(
+    folder: Path | None,
+    unit_mm: float | None,
+    enhancers: tuple[str, ...],
+    every: int,
+    no_punch: bool,
+    seed: int,
+    output: Path | None,
+    overwrite: bool,
+) -> int:
+    """Measure recordings of your own as the tables do: surface, landmarks, attack detection, punched holes.
+
+    FOLDER holds recordings (default: the data folder, FACEDEPTH_DATA).
+    """
+    from itertools import islice
+
+    import numpy as np
+    from tqdm.auto import tqdm
+
+    from facedepth_kit.cameras.recorded.sources import open_recordings
+    from facedepth_kit.common.paths import data_dir
+    from facedepth_kit.enhancers import available
+    from facedepth_kit.evaluation import recordings as measures
+
+    refuse_existing(output, overwrite)
+    recordings = open_recordings(folder or data_dir(), unit_mm=unit_mm)
+    frames = tqdm(islice(recordings, 0, None, every), total=-(-len(recordings) // every), unit="frame", leave=False)
+    rng = None if no_punch else np.random.default_rng(seed)
+    report = measures.evaluate_recordings(frames, list(enhancers) or available(), rng=rng)
+    rows = measures.summary_rows(report.measures, report.punched)
+    left = f", {len(report.left_out)} left out" if report.left_out else ""
+    say(f"{rows[0]['frames']} frames with a face{left}{'; simulated' if report.simulated else ''}")
+    shown = {key: value for key, value in SHOWN.items() if any(key in row for row in rows)}
+    say(f"{'enhancer':<24}" + "".join(f"{head:>11}" for head, _ in shown.values()))
+    for row in rows:
+        say(f"{row['enhancer']:<24}" + "".join(f"{style.format(row[key]):>11}" for key, (_, style) in shown.items()))
+    columns = list(rows[0])
+    lines = [[f"{v:.5g}" if isinstance(v := row.get(key, ""), float) else v for key in columns] for row in rows]
+    _write_csv(output, columns, lines, overwrite)
+    problems = [f"{entry.name}: {entry.reason}" for entry in report.left_out] + list(recordings.damaged)
+    for problem in problems:
+        say(problem, error=True)
+    return 1 if problems else 0
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option("--checkpoint", type=PATH, metavar="PREFIX", help="DDRNet's own checkpoint (default: as found).")
+@click.option("--output", type=PATH, metavar="CSV", help="Write the distances of every frame.")
+@overwrite_file
+def bodies(folder: Path, checkpoint: Path | None, output: Path | None, overwrite: bool) -> int:
+    """Try DDRNet-dn on frames of people: distances to the fused frames before and after.
+
+    FOLDER holds depth_map, high_quality_depth and mask (DDRNet's data set).
+    """
+    from facedepth_kit.enhancers.ddrnet import load_denoiser
+    from facedepth_kit.evaluation.bodies import bilateral, compare, read_body_pairs
+
+    refuse_existing(output, overwrite)
+    denoiser = load_denoiser(checkpoint)
+    weights = denoiser.source.name if denoiser.source else "stand-in"
+    compared = compare(read_body_pairs(folder), {"after": denoiser, "bilateral": bilateral})
+    rows = [{**row, "weights": weights} for row in compared]
+    lines = [[f"{value:.4f}" if isinstance(value, float) else value for value in row.values()] for row in rows]
+    _write_csv(output, list(rows[0]), lines, overwrite)
+    say(f"means of {len(rows)} frames; after: DDRNet-dn ({weights}); bilateral: a filter that has learnt nothing")
+    for key in ("mae_mm", "rmse_mm", "median_mm", "inside_mae_mm"):
+        means = {word: sum(float(row[f"{key}_{word}"]) for row in rows) / len(rows) for word in WORDS}
+        say(f"{key:<14}" + "".join(f"{mean:8.3f} {word}" for word, mean in means.items()))
+    return 0
