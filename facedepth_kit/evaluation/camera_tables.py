@@ -1,54 +1,41 @@
-"""From measures per image to Tables V, VI and VII and the PAD decisions, each number beside the published one."""
+"""From measures per image to Tables V, VI and VII, each number beside the published one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facedepth_kit.common.tables import Table, records
 from facedepth_kit.evaluation.camera_measures import Measures
-from facedepth_kit.evaluation.decisions import (
-    Curve,
-    apcer,
-    bpcer,
-    equal_error_rate,
-    error_curve,
-    interval,
-    no_response,
-    paired,
-    threshold_at_bpcer,
-)
-from facedepth_kit.evaluation.prepared_faces import NEUTRAL
+from facedepth_kit.evaluation.prepared_faces import NEUTRAL, PROFILES
 from facedepth_kit.evaluation.published import (
     KINECTFACEDB,
     REALSENSE,
     SUBTABLES,
+    WORDS,
     Measured,
     Verdict,
-    growth,
+    no_more_falsified,
+    pad_error_reduced,
     rows,
+    similar_in_isolation,
+    verdict_row,
     verdicts,
 )
-from facedepth_kit.evaluation.relief import ReliefSettings
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 
-FloatArray = npt.NDArray[np.float64]
 Numbers = dict[str, dict[str, float]]
 Row = dict[str, Any]
-Score = Callable[[Measures], float]
 
 NONE = "None"
-BONA_FIDE = ("bona_fide", "")
 INSTRUMENTS = ("flat_print", "bent_print")
 CONDITIONS = {"none": NEUTRAL, "mouth": "OcclusionMouth", "paper": "OcclusionPaper"}
-WORDS = {True: "holds", False: "FAILS", None: "open"}
 TITLES = {
     "manual_landmark_holes": "KinectFaceDB's six marks, share of holes",
     "dlib_landmark_holes": "Dlib's 68 landmarks, share of holes",
@@ -72,10 +59,17 @@ def table_5(measures: Iterable[Measures]) -> Numbers:
             key: value
             for camera in (KINECTFACEDB, REALSENSE)
             for what in ("roughness", "holes")
-            for key, value in statistics(100 * rows[what][rows["camera"] == camera], f"{camera}_{what}").items()
+            for key, value in statistics(100 * group[what][group["camera"] == camera], f"{camera}_{what}").items()
         }
-        for enhancer, rows in table[~table["variant"].isin(INSTRUMENTS)].groupby("enhancer", sort=False)
+        for enhancer, group in table[~table["variant"].isin(INSTRUMENTS)].groupby("enhancer", sort=False)
     }
+
+
+def averaged_images(measures: Iterable[Measures]) -> dict[str, int]:
+    """How many images of each camera :func:`table_5` averages: bona fide, with a mask."""
+    table = _frame(measures)
+    table = table[table["holes"].notna() & ~table["variant"].isin(INSTRUMENTS)]
+    return {camera: int(table["name"][table["camera"] == camera].nunique()) for camera in (KINECTFACEDB, REALSENSE)}
 
 
 def table_6(measures: Iterable[Measures]) -> Numbers:
@@ -85,19 +79,62 @@ def table_6(measures: Iterable[Measures]) -> Numbers:
         enhancer: {
             key: value
             for condition, variant in CONDITIONS.items()
-            for key, value in statistics(100 * rows["falsification"][rows["variant"] == variant], condition).items()
+            for key, value in statistics(100 * group["falsification"][group["variant"] == variant], condition).items()
         }
-        for enhancer, rows in table[table["camera"] == KINECTFACEDB].groupby("enhancer", sort=False)
+        for enhancer, group in table[table["camera"] == KINECTFACEDB].groupby("enhancer", sort=False)
     }
 
 
 def landmark_subsets(measures: Iterable[Measures]) -> dict[str, set[str]]:
-    """Names of the KinectFaceDB images of Table VII: those whose input has a hole at a mark, or at one of Dlib's 68."""
+    """Names of the KinectFaceDB images of Table VII: those whose input has a hole at a mark, or at one of Dlib's 68.
+
+    Profiles do not count for the marks: some of theirs lie on the far side of the face, where no camera sees depth.
+    """
     plain = [row for row in measures if row.camera == KINECTFACEDB and row.enhancer == NONE]
     return {
-        "manual": {row.name for row in plain if row.mark_holes > 0},
+        "manual": {row.name for row in plain if row.mark_holes > 0 and row.variant not in PROFILES},
         "dlib": {row.name for row in plain if row.landmark_holes > 0},
     }
+
+
+def mark_rows(measures: Iterable[Measures]) -> list[Row]:
+    """KinectFaceDB's six marks by variant: how many images, how many with a mark in a hole, and what share of marks.
+
+    ``counted`` says whether the variant belongs to Table VII's subset.
+    """
+    table = _frame(measures)
+    table = table[(table["camera"] == KINECTFACEDB) & (table["enhancer"] == NONE) & table["mark_holes"].notna()]
+    return [
+        {
+            "variant": variant,
+            "images": len(group),
+            "images_with_a_hole": int((group["mark_holes"] > 0).sum()),
+            "share_of_marks_in_holes": float(group["mark_holes"].mean()),
+            "counted": variant not in PROFILES,
+        }
+        for variant, group in table.groupby("variant", sort=False)
+    ]
+
+
+def variant_rows(measures: Iterable[Measures]) -> list[Row]:
+    """Roughness and holes of KinectFaceDB's frontal variants, each in isolation (section IV-E), a line for each.
+
+    Beside the means without enhancement stands the correlation of the enhancers' means with those over all variants:
+    1 when the differences between enhancers are proportionally the same in this variant as in all together.
+    """
+    from scipy.stats import pearsonr
+
+    table = _frame(measures)
+    table = table[(table["camera"] == KINECTFACEDB) & table["holes"].notna()]
+    lines = []
+    for variant, group in table.groupby("variant", sort=False):
+        line: Row = {"variant": variant, "images": group["name"].nunique()}
+        for what in ("roughness", "holes"):
+            here, together = (part.groupby("enhancer")[what].mean() for part in (group, table))
+            correlation = pearsonr(here, together.loc[here.index]).statistic
+            line |= {f"{what}_none": 100 * float(here[NONE]), f"{what}_correlation": float(correlation)}
+        lines.append(line)
+    return lines
 
 
 def table_7(measures: Sequence[Measures]) -> Numbers:
@@ -110,9 +147,9 @@ def table_7(measures: Sequence[Measures]) -> Numbers:
         enhancer: {
             key: value
             for part, column in columns.items()
-            for key, value in statistics(column[rows.index], part, ("mean", "std", "min", "max")).items()
+            for key, value in statistics(column[group.index], part, ("mean", "std", "min", "max")).items()
         }
-        for enhancer, rows in table[table["camera"] == KINECTFACEDB].groupby("enhancer", sort=False)
+        for enhancer, group in table[table["camera"] == KINECTFACEDB].groupby("enhancer", sort=False)
     }
 
 
@@ -152,6 +189,7 @@ def long_table(
                     "published": None if verdict is None else verdict.claim.value,
                     "images": images if value is not None else None,
                     "comparison": "" if verdict is None else verdict.claim.comparison,
+                    "origin": "" if verdict is None else verdict.claim.origin,
                     "verdict": "" if verdict is None else WORDS[verdict.holds],
                     "note": (notes or {}).get(row) or _note(row, verdict),
                     "simulated": camera not in real,
@@ -160,28 +198,52 @@ def long_table(
     return lines
 
 
-def growth_rows(measured: Measured, *, simulated: bool) -> list[Row]:
-    """Lines for Table VI that make the paper's words a number: the error of occluded faces over that of bare ones."""
-    lines = []
-    for row in rows("VI"):
-        for condition in ("mouth", "paper") if row in measured else ():
-            verdict = growth(measured, row, condition)
-            lines.append(
-                {
-                    "table": "VI",
-                    "row": row,
-                    "condition": f"{CONDITIONS[condition]} / {CONDITIONS['none']}",
-                    "metric": "ratio of means",
-                    "value": verdict.measured,
-                    "published": verdict.claim.value,
-                    "images": None,
-                    "comparison": verdict.claim.comparison,
-                    "verdict": WORDS[verdict.holds],
-                    "note": verdict.note,
-                    "simulated": simulated,
-                }
-            )
-    return lines
+def falsification_rows(measured: Measured, *, simulated: bool) -> list[Row]:
+    """Lines for Table VI: no network may change a face, bare or occluded, more than in the paper."""
+    return [
+        _remark(verdict, CONDITIONS[condition], "at most the paper's", simulated)
+        for row in rows("VI")
+        if row in measured
+        for condition in CONDITIONS
+        for verdict in no_more_falsified(measured, row, condition)
+    ]
+
+
+def reduction_rows(measured: Measured, unlearned: Sequence[str], *, simulated: bool) -> list[Row]:
+    """Lines for Table VII: how much of the geometric PAD error each network takes away, beside the paper's."""
+    return [
+        _remark(pad_error_reduced(measured, row, unlearned), TITLES[SUBTABLES[2]], "share of None's", simulated)
+        for row in rows("VII")
+        if row in measured and row != NONE
+    ]
+
+
+def isolation_rows(lines: Sequence[Row], *, simulated: bool) -> list[Row]:
+    """Lines for Table V: the variants in isolation rank the enhancers as all together do (section IV-E)."""
+    found = []
+    for what in ("roughness", "holes"):
+        verdict = similar_in_isolation([line[f"{what}_correlation"] for line in lines], what)
+        found.append(_remark(verdict, f"KinectFaceDB, {what}", "least correlation", simulated))
+    return found
+
+
+def _remark(verdict: Verdict, condition: str, metric: str, simulated: bool) -> Row:
+    """A verdict on what the paper's text says, as a line of :func:`long_table`."""
+    line = verdict_row(verdict)
+    return {
+        "table": line["table"],
+        "row": line["row"],
+        "condition": f"{condition} / {CONDITIONS['none']}" if " / none" in line["metric"] else condition,
+        "metric": "ratio of means" if " / none" in line["metric"] else metric,
+        "value": line["measured"],
+        "published": line["published"] if isinstance(line["published"], float) else None,
+        "images": None,
+        "comparison": line["how"],
+        "origin": line["origin"],
+        "verdict": line["verdict"],
+        "note": line["note"],
+        "simulated": simulated,
+    }
 
 
 def wide_table(lines: Table, digits: int) -> list[Row]:
@@ -203,131 +265,6 @@ def wide_table(lines: Table, digits: int) -> list[Row]:
             elif text:
                 row[column] = f"{row.get(column, '')} ({text})"
     return list(table.values())
-
-
-def tally(lines: Iterable[Mapping[str, Any]]) -> str:
-    """How many claims hold, fail and are open, as a phrase."""
-    words = [line["verdict"] for line in lines if line["verdict"]]
-    return ", ".join(f"{words.count(word)} {word}" for word in WORDS.values())
-
-
-# --- decisions ------------------------------------------------------------------------------------------------------
-
-
-def pad_score(row: Measures) -> float:
-    """The geometric PAD error; NaN without landmarks."""
-    return row.pad_error
-
-
-def relief_score(row: Measures) -> float:
-    """The flatter, the more suspicious: the nose's relief in millimetres, negated.
-
-    What the check cannot measure, or finds too deep, is an attack at any threshold (infinity); NaN without landmarks.
-    """
-    if np.isnan(row.pad_error):
-        return float("nan")
-    beyond = np.isnan(row.nose_mm) or row.nose_mm > ReliefSettings().most_mm
-    return float("inf") if beyond else -row.nose_mm
-
-
-SCORES: dict[str, Score] = {"geometric PAD error": pad_score, "relief (ours)": relief_score}
-
-
-def presentations(
-    measures: Iterable[Measures], enhancer: str, score: Score, without_face: Mapping[str, int] | None = None
-) -> dict[str, FloatArray]:
-    """Scores of the RealSense presentations of one enhancer: ``bona_fide`` and each instrument that was presented.
-
-    ``without_face`` counts, by variant, presentations that never came to a score because Dlib saw no face: NaN.
-    """
-    found: dict[str, list[float]] = {"bona_fide": []}
-    for row in measures:
-        if row.camera == REALSENSE and row.enhancer == enhancer:
-            found.setdefault("bona_fide" if row.variant in BONA_FIDE else row.variant, []).append(score(row))
-    for variant, count in (without_face or {}).items():
-        found.setdefault("bona_fide" if variant in BONA_FIDE else variant, []).extend([float("nan")] * count)
-    return {kind: np.array(scores) for kind, scores in found.items()}
-
-
-def decision_rows(
-    measures: Sequence[Measures],
-    enhancers: Sequence[str],
-    thresholds: Mapping[str, float],
-    *,
-    limit: float = 0.05,
-    without_face: Mapping[str, int] | None = None,
-    simulated: bool = True,
-) -> list[Row]:
-    """The decisions of both checks for each enhancer, a line for each kind of presentation.
-
-    ``thresholds`` names the checks of :data:`SCORES` and their fixed thresholds. Beside the error rate there (APCER of
-    an instrument, BPCER of bona fide, with its 95 % interval) stand the APCER at the threshold at which at most
-    ``limit`` of the bona fide are rejected, the D-EER, and the paired comparison with no enhancement: how many
-    presentations pass only with it and only without it.
-    """
-    lines = []
-    for check, threshold in thresholds.items():
-        plain = presentations(measures, NONE, SCORES[check], without_face)
-        for enhancer in enhancers:
-            scores = presentations(measures, enhancer, SCORES[check], without_face)
-            attacks = {kind: values for kind, values in scores.items() if kind != "bona_fide"}
-            curve = _curve(scores["bona_fide"], attacks)
-            at_limit = float("nan") if curve is None else threshold_at_bpcer(curve, limit)
-            for kind, values in scores.items():
-                rate = (bpcer if kind == "bona_fide" else apcer)(values, threshold)
-                answered = int((~np.isnan(values)).sum())
-                low, high = interval(round(rate * answered), answered) if answered else (float("nan"),) * 2
-                change = paired(plain[kind], values, threshold)
-                lines.append(
-                    {
-                        "check": check,
-                        "threshold": threshold,
-                        "enhancer": enhancer,
-                        "presentation": kind,
-                        "presentations": len(values),
-                        "no_response": no_response(values),
-                        "rate": "BPCER" if kind == "bona_fide" else "APCER",
-                        "value": rate,
-                        "low_95": low,
-                        "high_95": high,
-                        f"apcer_at_bpcer_{limit:.0%}": None if kind == "bona_fide" else apcer(values, at_limit),
-                        "d_eer": None if curve is None else equal_error_rate(curve),
-                        "passes_only_enhanced": change.only_after,
-                        "passes_only_plain": change.only_before,
-                        "p_value": change.p_value,
-                        "simulated": simulated,
-                    }
-                )
-    return lines
-
-
-def curve_rows(
-    measures: Sequence[Measures], enhancers: Sequence[str], checks: Mapping[str, Sequence[float] | FloatArray]
-) -> list[Row]:
-    """BPCER and each instrument's APCER over thresholds, a line for each: what the curves are drawn from."""
-    lines = []
-    for check, thresholds in checks.items():
-        for enhancer in enhancers:
-            scores = presentations(measures, enhancer, SCORES[check])
-            for kind, values in scores.items():
-                rate = bpcer if kind == "bona_fide" else apcer
-                lines += [
-                    {
-                        "check": check,
-                        "enhancer": enhancer,
-                        "presentation": kind,
-                        "threshold": float(threshold),
-                        "rate": rate(values, float(threshold)),
-                    }
-                    for threshold in thresholds
-                ]
-    return lines
-
-
-def _curve(bona_fide: FloatArray, attacks: Mapping[str, FloatArray]) -> Curve | None:
-    """None where a side of the trade-off is missing, as in recordings of one's own without attacks."""
-    answered = [values for values in (bona_fide, *attacks.values()) if not np.isnan(values).all()]
-    return error_curve(bona_fide, attacks) if attacks and len(answered) == len(attacks) + 1 else None
 
 
 def _frame(measures: Iterable[Measures]) -> DataFrame:

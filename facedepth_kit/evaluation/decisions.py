@@ -101,14 +101,12 @@ def interval(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, f
 
     Raises :class:`KitError` for impossible counts.
     """
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
     if not 0 <= hits <= trials or trials == 0:
         raise KitError(f"interval: found {hits} of {trials}, expected some trials and at most as many hits")
-    tail = (1 - confidence) / 2
-    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, trials - hits + 1))
-    high = 1.0 if hits == trials else float(beta.ppf(1 - tail, hits + 1, trials - hits))
-    return low, high
+    found = binomtest(hits, trials).proportion_ci(confidence, method="exact")
+    return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True)

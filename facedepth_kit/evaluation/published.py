@@ -1,35 +1,56 @@
-"""The papers' own numbers as claims, and how measured ones compare: failures are listed, never dropped."""
+"""The papers' own numbers and remarks as claims, and how measured ones compare: failures are listed, never dropped.
+
+A verdict says where its number comes from. *Configured*: a setting or a network's size that the kit chose to be the
+paper's. *Fitted*: the kit's degradation or sensors were calibrated until it came out. *By itself*: neither. Only the
+last kind says anything about the paper.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from facedepth_kit.common.errors import KitError
 
 Comparison = Literal["exact", "tolerance", "ranking", "not comparable"]
+Origin = Literal["configured", "fitted", "by itself"]
 Value = float | int | str
 Measured = Mapping[str, Mapping[str, Value]]
 
 # Rows that need no learning are deterministic given the degradation, and that is calibrated on them.
 MEAN_TOLERANCE = 0.10
 STD_TOLERANCE = 0.50
-# Table IV prints Sp-HfU 0.0448 and Sp-Hf16 0.0449: closer than this, the order of two rows says nothing.
+# Table IV prints Sp-HfU 0.0448 and Sp-Hf16 0.0449: published rows that are closer than this are a tie.
 TIE = 0.01
 # The simulated sensors are calibrated on the row None of Table V; real data and the SDK's filters leave less room.
 SIMULATED_TOLERANCE = 0.15
 REAL_TOLERANCE = 0.10
+# "Similar" differences between enhancers (the paper gives no measure): the correlation of their means with those over
+# all variants.
+LEAST_CORRELATION = 0.9
 # Half a step of the last printed digit either way: rows that differ by no more are equal as printed.
 PRINTED = {"IV": 1e-4, "V": 0.01, "VI": 0.01, "VII": 1e-3}
 # A stand-in for weights that are not shipped, or another way of setting its millimetres.
 NOT_COMPARABLE = ("DDRNet-dn",)
 CAMERA_TABLES = ("V", "VI", "VII")
 KINECTFACEDB, REALSENSE = "kinectfacedb", "realsense"
+WORDS = {True: "holds", False: "FAILS", None: "open"}
+ORIGINS: tuple[Origin, ...] = ("configured", "fitted", "by itself")
+# The paper's enhancers from best to worst in groups (Table IV, section IV-D); filling: filters but for the spatial one.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "DL-Delta": ("DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4"),
+    "spatial": ("Sp-HfU", "Sp-Hf16"),
+    "other filling": ("Hf-FFA", "De-M8", "Hf-L"),
+    "DL-Alpha": ("DL-Alpha",),
+    "DL-Gamma": ("DL-Gamma",),
+    "DL-Beta": ("DL-Beta",),
+}
 SUBTABLES = ("manual_landmark_holes", "dlib_landmark_holes", "geometric_pad_error")
 
 
@@ -38,7 +59,7 @@ class Claim:
     """One published number and how a measured one may be held against it.
 
     ``comparison``: ``exact``; ``tolerance`` (relative, in ``tolerance``); ``ranking`` (the row's place among the other
-    rows); ``not comparable``. ``reason`` says why it is not a stricter kind.
+    rows, or an inequality); ``not comparable``. ``reason`` says why it is not a stricter kind.
     """
 
     table: str
@@ -48,6 +69,7 @@ class Claim:
     comparison: Comparison
     tolerance: float | None = None
     reason: str = ""
+    origin: Origin = "by itself"
 
 
 @dataclass(frozen=True)
@@ -134,13 +156,14 @@ def _camera_claim(table: str, row: str, metric: str, value: Value, real: Collect
         reason = "simulated sensors and faces"
         if table == "V" and row == "None" and statistic in ("mean", "std"):
             tolerance = SIMULATED_TOLERANCE if statistic == "mean" else STD_TOLERANCE
-            return Claim(table, row, metric, value, "tolerance", tolerance, f"{reason}, calibrated on this row's means")
+            reason = f"{reason}, calibrated on this row's means"
+            return Claim(table, row, metric, value, "tolerance", tolerance, reason, "fitted")
     return Claim(table, row, metric, value, "ranking" if statistic == "mean" else "not comparable", reason=reason)
 
 
 def _claim(table: str, row: str, metric: str, value: Value) -> Claim:
     if table in ("II", "III"):
-        return Claim(table, row, metric, value, "exact")
+        return Claim(table, row, metric, value, "exact", origin="configured")
     if table == "I":
         return Claim(
             table, row, metric, value, "not comparable", reason="counts of MegaFace photos; the kit draws its faces"
@@ -158,7 +181,7 @@ def _claim(table: str, row: str, metric: str, value: Value) -> Claim:
         return Claim(table, row, metric, value, "not comparable", reason=reason)
     tolerance = MEAN_TOLERANCE if metric == "mean" else STD_TOLERANCE
     reason = "parametric faces in place of photos; degradation calibrated on these rows"
-    return Claim(table, row, metric, value, "tolerance", tolerance, reason)
+    return Claim(table, row, metric, value, "tolerance", tolerance, reason, "fitted")
 
 
 def verdicts(table: str, measured: Measured, real: Collection[str] = ()) -> list[Verdict]:
@@ -189,42 +212,79 @@ def _verdict(claim: Claim, published: Measured, measured: Measured) -> Verdict:
 def _ranking(claim: Claim, published: Measured, measured: Measured) -> Verdict:
     """A ranking claim holds when no other measured row of the paper lies on the other side than published.
 
-    Rows that are equal as printed, there or here, have no side; nor has a row that may not be compared at all. Without
-    any other row the claim is open.
+    A published tie has no side, nor have rows that are equal as printed here, nor a row that may not be compared at
+    all. Without any other row the claim is open.
     """
-    wrong = []
-    printed = PRINTED.get(claim.table, 0.0)
-    ours, theirs = float(measured[claim.row][claim.metric]), float(claim.value)
+    value = measured[claim.row][claim.metric]
     rivals = [row for row in published if row not in (claim.row, *NOT_COMPARABLE)]
     others = [row for row in rivals if claim.metric in measured.get(row, {})]
-    for row in others:
-        there = float(published[row][claim.metric]) - theirs
-        here = float(measured[row][claim.metric]) - ours
-        if abs(there) > max(TIE * abs(theirs), 1.0001 * printed) and abs(here) >= printed and there * here < 0:
-            wrong.append(row)
-    note = f"wrong side of {', '.join(wrong)}" if wrong else f"published side of all {len(others)} other rows"
     if not others:
-        return Verdict(claim, measured[claim.row][claim.metric], None, "no other row of the paper to rank it with")
-    return Verdict(claim, measured[claim.row][claim.metric], not wrong, note)
+        return Verdict(claim, value, None, "no other row of the paper to rank it with")
+    wrong, tied = [], []
+    for row in others:
+        theirs, ours = (
+            float(numbers[row][claim.metric]) - float(numbers[claim.row][claim.metric])
+            for numbers in (published, measured)
+        )
+        if _tie(claim.table, published[row][claim.metric], claim.value):
+            tied.append(row)
+        elif abs(ours) >= PRINTED.get(claim.table, 0.0) and theirs * ours < 0:
+            wrong.append(row)
+    sided = len(others) - len(tied)
+    note = f"wrong side of {', '.join(wrong)}" if wrong else f"published side of {sided} of {len(others)} other rows"
+    return Verdict(claim, value, not wrong, f"{note}{_tied(tied)}")
 
 
-def order_kept(measured: Measured, names: list[str], metric: str = "mean") -> Verdict:
-    """Whether rows of Table IV come in the published order of their ``metric`` (near-ties may swap)."""
+def _tie(table: str, first: Value, second: Value) -> bool:
+    """Whether two published numbers are too close to rank: within rounding, or within :data:`TIE` of each other."""
+    difference = abs(float(first) - float(second))
+    return difference <= max(TIE * min(abs(float(first)), abs(float(second))), 1.0001 * PRINTED.get(table, 0.0))
+
+
+def _tied(rows: Sequence[str]) -> str:
+    return f"; a tie in the paper: {', '.join(rows)}" if rows else ""
+
+
+def order_kept(measured: Measured, names: Sequence[str], metric: str = "mean") -> Verdict:
+    """Whether rows of Table IV come in the published order of their ``metric``; published ties are named."""
     published = rows("IV")
-    wrong = []
-    for index, first in enumerate(names):
-        for second in names[index + 1 :]:
-            theirs = float(published[second][metric]) - float(published[first][metric])
-            ours = float(measured[second][metric]) - float(measured[first][metric])
-            if abs(theirs) > TIE * float(published[first][metric]) and theirs * ours <= 0:
-                wrong.append(f"{first} and {second}")
+    wrong, ties = [], []
+    for first, second in combinations(sorted(names, key=lambda name: float(published[name][metric])), 2):
+        if _tie("IV", published[first][metric], published[second][metric]):
+            ties.append(f"{first} and {second} ({published[first][metric]} and {published[second][metric]})")
+        elif float(measured[second][metric]) <= float(measured[first][metric]):
+            wrong.append(f"{first} and {second}")
     order = " < ".join(sorted(names, key=lambda name: float(published[name][metric])))
-    claim = Claim("IV", "rows without learning", f"order of {metric}", order, "ranking")
     found = " < ".join(sorted(names, key=lambda name: float(measured[name][metric])))
-    return Verdict(claim, found, not wrong, f"swapped: {'; '.join(wrong)}" if wrong else "published order")
+    claim = Claim("IV", "rows without learning", f"order of {metric}", order, "ranking", origin="fitted")
+    note = f"swapped: {'; '.join(wrong)}" if wrong else "published order"
+    return Verdict(claim, found, not wrong, f"{note}{_tied(ties)}")
 
 
-def share_of_best(measured: Measured, name: str, rivals: list[str], metric: str = "mean") -> Verdict:
+def groups_kept(measured: Measured, metric: str = "mean") -> list[Verdict]:
+    """The order of the paper's groups (:data:`GROUPS`), a verdict for each two neighbours.
+
+    It holds when the worst of the better group is better than the best of the other; open where one was not measured.
+    """
+    found = []
+    for better, worse in pairwise(GROUPS):
+        here = [
+            [float(measured[name][metric]) for name in GROUPS[group] if name in measured] for group in (better, worse)
+        ]
+        learned = any(group.startswith("DL-") for group in (better, worse))
+        claim = Claim(
+            "IV", f"{better} < {worse}", metric, "better", "ranking", origin="by itself" if learned else "fitted"
+        )
+        if not all(here):
+            found.append(Verdict(claim, None, None, "not measured"))
+            continue
+        holds = max(here[0]) < min(here[1])
+        note = f"{max(here[0]):.4f} at most in the one, {min(here[1]):.4f} at least in the other"
+        found.append(Verdict(claim, "better" if holds else "not better", holds, note))
+    return found
+
+
+def share_of_best(measured: Measured, name: str, rivals: Sequence[str], metric: str = "mean") -> Verdict:
     """A row's error as a share of the best rival's; it holds when that is at most the same share in the paper."""
     published = rows("IV")
 
@@ -237,20 +297,129 @@ def share_of_best(measured: Measured, name: str, rivals: list[str], metric: str 
     )
 
 
-def growth(measured: Measured, row: str, condition: str, base: str = "none") -> Verdict:
-    """Table VI: a row's falsification of an occluded face as a multiple of that of the bare face (``base``).
+def full_image(measured: Measured, networks: Sequence[str], rivals: Sequence[str]) -> list[Verdict]:
+    """Section IV-D: over the full image every network did better than every filter; a verdict for each network.
 
-    It holds when that is at most the paper's multiple: no face is hallucinated into what hides it.
+    ``measured``: row -> ``mean`` of the RMSE over the full image.
+    """
+    best = min((rival for rival in rivals if rival in measured), key=lambda rival: float(measured[rival]["mean"]))
+    limit = float(measured[best]["mean"])
+    found = []
+    for name in networks:
+        claim = Claim("IV-D", name, "mean over the full image", "better than every filter", "ranking")
+        value = float(measured[name]["mean"]) if name in measured else None
+        if value is None:
+            found.append(Verdict(claim, None, None, "not measured"))
+            continue
+        note = f"{value:.4f}; {best}, the best filter, {limit:.4f}"
+        found.append(Verdict(claim, "better" if value < limit else "not better", value < limit, note))
+    return found
+
+
+def same_as_none(measured: Measured, row: str = "Sp", metric: str = "mean") -> Verdict:
+    """Section IV-C: the spatial filter without hole filling is comparable to no enhancement (within 10 %, ours)."""
+    ratio = float(measured[row][metric]) / float(measured["None"][metric])
+    claim = Claim("IV-C", row, f"{metric} / None", "comparable", "tolerance", MEAN_TOLERANCE)
+    note = f"{ratio:.3f} of None, comparable: within {MEAN_TOLERANCE:.0%} (ours)"
+    return Verdict(claim, round(ratio, 4), abs(ratio - 1) <= MEAN_TOLERANCE, note)
+
+
+def same_ranking(few: Measured, all_: Measured, counts: tuple[int, int], metric: str = "mean") -> Verdict:
+    """Section IV-D: a tenth of the pairs gives the same ranking and about the same numbers.
+
+    ``few`` and ``all_`` are the same rows measured on ``counts`` pairs.
+    """
+    ranked, ranked_all = (sorted(numbers, key=lambda name: float(numbers[name][metric])) for numbers in (few, all_))
+    moved = [f"{first} and {second}" for first, second in zip(ranked, ranked_all, strict=True) if first != second]
+    off = max(abs(float(few[name][metric]) / float(all_[name][metric]) - 1) for name in all_)
+    claim = Claim(
+        "IV-D", f"{len(all_)} rows", f"ranking on {counts[0]:,} of {counts[1]:,} pairs", "identical", "ranking"
+    )
+    note = f"places that differ: {'; '.join(moved) or 'none'}; largest difference of a mean {off:.1%}"
+    return Verdict(claim, "differs" if moved else "identical", not moved, note)
+
+
+def no_more_falsified(measured: Measured, row: str, condition: str, base: str = "none") -> list[Verdict]:
+    """Table VI: a network changes an occluded face no more than in the paper, in absolute terms and against ``base``.
+
+    The ratio to the bare face alone would fall with every damage done to that, so it holds only where the mean does,
+    too.
     """
     published = rows("VI")
 
     def multiple(values: Measured) -> float:
         return float(values[row][f"{condition}_mean"]) / float(values[row][f"{base}_mean"])
 
-    metric, value = f"{condition} / {base}", round(multiple(published), 2)
-    ours = round(multiple(measured), 2)
+    theirs, ours = float(published[row][f"{condition}_mean"]), float(measured[row][f"{condition}_mean"])
+    small = ours <= theirs
+    found = [_at_most(row, f"{condition} mean", theirs, ours, small, f"at most the paper's {theirs:g} is asked")]
+    if condition != base:
+        ratios = round(multiple(published), 2), round(multiple(measured), 2)
+        note = f"at most the paper's multiple is asked, and a mean ({ours:.2f}) of at most the paper's ({theirs:g})"
+        kept = small and multiple(measured) <= multiple(published)
+        found.append(_at_most(row, f"{condition} / {base}", *ratios, kept, note))
+    return found
+
+
+def _at_most(row: str, metric: str, theirs: float, ours: float, holds: bool, note: str) -> Verdict:
     if row in NOT_COMPARABLE:
-        claim = _claim("VI", row, metric, value)
+        claim = _claim("VI", row, metric, theirs)
         return Verdict(claim, ours, None, claim.reason)
-    claim = Claim("VI", row, metric, value, "ranking")
-    return Verdict(claim, ours, multiple(measured) <= multiple(published), "at most the paper's multiple is asked")
+    return Verdict(Claim("VI", row, metric, theirs, "ranking"), ours, holds, note)
+
+
+def pad_error_reduced(measured: Measured, row: str, unlearned: Sequence[str]) -> Verdict:
+    """Table VII: what a network leaves of the geometric PAD error without enhancement, at most the paper's share.
+
+    The note names the best of the rows without learning (which the paper's table does not have).
+    """
+    published, key = rows("VII"), f"{SUBTABLES[2]}_mean"
+    shares = [round(float(numbers[row][key]) / float(numbers["None"][key]), 3) for numbers in (published, measured)]
+    claim = Claim("VII", row, f"{key} / None", shares[0], "ranking")
+    if row in NOT_COMPARABLE:
+        reason = _claim("VII", row, key, shares[0]).reason
+        return Verdict(replace(claim, comparison="not comparable", reason=reason), shares[1], None, reason)
+    note = "at most the paper's share is asked"
+    rivals = [name for name in unlearned if name in measured]
+    if rivals:
+        best = min(rivals, key=lambda name: float(measured[name][key]))
+        ours, theirs = float(measured[row][key]), float(measured[best][key])
+        note += f"; {best}, without learning, has {theirs:.3f}, this {ours:.3f}"
+    return Verdict(claim, shares[1], shares[1] <= shares[0], note)
+
+
+def similar_in_isolation(correlations: Sequence[float], what: str) -> Verdict:
+    """Section IV-E: the differences between enhancers are similar when the variants are looked at in isolation.
+
+    ``correlations``: of each variant's means with those of all; similar means 0.9 or more in the worst (ours).
+    """
+    worst = min(correlations)
+    claim = Claim("V", f"{len(correlations)} variants", f"{what}, least correlation", "similar", "ranking")
+    note = f"similar in isolation: at least {LEAST_CORRELATION} is asked of every variant (ours)"
+    return Verdict(claim, round(worst, 3), worst >= LEAST_CORRELATION, note)
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a line of a table."""
+    claim = verdict.claim
+    return {
+        **{key: getattr(claim, key) for key in ("table", "row", "metric")},
+        "published": claim.value,
+        "measured": verdict.measured,
+        "how": claim.comparison,
+        "origin": claim.origin,
+        "verdict": WORDS[verdict.holds],
+        "note": verdict.note,
+    }
+
+
+def tally(lines: Iterable[Mapping[str, Any]]) -> str:
+    """How many claims hold, by where their numbers come from; ``lines`` have ``origin`` and ``verdict``."""
+    judged = [(line["origin"], line["verdict"]) for line in lines if line["verdict"]]
+    found = []
+    for origin in ORIGINS:
+        held, failed = (judged.count((origin, WORDS[word])) for word in (True, False))
+        if held + failed:
+            found.append(f"{origin}: {held} of {held + failed} hold")
+    still_open = sum(word == WORDS[None] for _, word in judged)
+    return "; ".join([*found, f"open: {still_open}"])

@@ -99,7 +99,7 @@ NOTEBOOKS = (
     ),
     Notebook(
         "12_roughness_and_holes",
-        outputs=(*_table("roughness_readings", "table_5"), "figure_09.png"),
+        outputs=(*_table("roughness_readings", "table_5", "table_5_variants"), "figure_09.png"),
         results=("camera_measures.csv",),
         weights=True,
         own_data=True,
@@ -114,7 +114,7 @@ NOTEBOOKS = (
     Notebook(
         "14_landmarks_and_pad",
         outputs=(
-            *_table("table_7", "pad_decisions", "pad_curves"),
+            *_table("table_7", "marks", "pad_decisions", "pad_curves"),
             *("figure_11.png", "figure_12.png", "pad_curves.png"),
         ),
         needs=("camera_measures.csv",),

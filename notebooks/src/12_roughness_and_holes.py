@@ -77,7 +77,7 @@ for camera, store in stores.items():
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.evaluation.published import KINECTFACEDB, rows
+from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE, rows
 from facedepth_kit.evaluation.surface import MEASURED, RoughnessSettings, roughness
 
 readings = {
@@ -156,20 +156,34 @@ print(f"{len(measures):,} lines: {len({row.name for row in measures})} images, {
 # ## Table V
 
 # %%
-from facedepth_kit.evaluation.camera_tables import long_table, table_5, tally
+from facedepth_kit.evaluation.camera_tables import averaged_images, isolation_rows, long_table, table_5, variant_rows
 
 measured = table_5(measures)
-counts = {
-    camera: len({row.name for row in measures if row.camera == camera and row.holes == row.holes}) for camera in stores
-}
-lines = long_table(
-    "V", measured, enhancers.names(), real=camera_study.real_cameras(stores), counts=counts, notes=camera_study.notes()
-)
+counts = averaged_images(measures)
+real = camera_study.real_cameras(stores)
+lines = long_table("V", measured, enhancers.names(), real=real, counts=counts, notes=camera_study.notes())
+
+# %% [markdown]
+# The paper shows all frontal variants together, because the differences between enhancers are "similar if the
+# variants are examined in isolation". Here is each variant in isolation, and how well its means go with those of all.
 
 # %%
+variants = variant_rows(measures)
+lines += isolation_rows(variants, simulated=stores[KINECTFACEDB].simulated)
+caption = (
+    "KinectFaceDB's frontal variants in isolation: roughness and holes without enhancement in percent, and the "
+    "correlation of all enhancers' means with those over all variants. "
+    f"{camera_study.origins({KINECTFACEDB: stores[KINECTFACEDB]})}"
+)
+work.save_table("table_5_variants", variants, caption, digits=3)
+
+# %%
+from facedepth_kit.evaluation.published import tally
+
 caption = (
     "Roughness and holes over the face mask in percent, mean and sample standard deviation, beside Table V of the "
-    f"paper. {camera_study.origins(stores)} Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
+    f"paper. {camera_study.origins(stores)} Averaged: {counts[KINECTFACEDB]} KinectFaceDB images with a mask, "
+    f"{counts[REALSENSE]} bona fide RealSense images. Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
 )
 work.save_table("table_5", lines, caption, digits=2)
 

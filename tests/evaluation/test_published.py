@@ -12,10 +12,16 @@ from facedepth_kit.evaluation.published import (
     REALSENSE,
     Verdict,
     claims,
-    growth,
+    full_image,
+    groups_kept,
+    no_more_falsified,
     order_kept,
     rows,
+    same_as_none,
+    same_ranking,
     share_of_best,
+    tally,
+    verdict_row,
     verdicts,
 )
 
@@ -134,12 +140,62 @@ def test_ranking_counts_sides_not_sizes() -> None:
     assert all(verdict.claim.row != "Ours" for verdict in found)
 
 
-def test_order_names_the_swapped_rows_and_lets_near_ties_swap() -> None:
+def test_order_names_the_swapped_rows_and_the_papers_ties() -> None:
     measured = {"None": {"mean": 0.1}, "De-M2": {"mean": 0.2}, "Sp-HfU": {"mean": 0.05}, "Sp-Hf16": {"mean": 0.04}}
     verdict = order_kept(measured, list(measured))
-    assert verdict.holds is False
-    assert "None and De-M2" in verdict.note
-    assert order_kept(measured, ["Sp-HfU", "Sp-Hf16"]).holds is True
+    assert (verdict.holds, verdict.claim.origin) == (False, "fitted")
+    assert verdict.note.startswith("swapped: De-M2 and None")
+    tie = order_kept(measured, ["Sp-HfU", "Sp-Hf16", "None"])
+    assert tie.claim.value == "Sp-HfU < Sp-Hf16 < None"
+    assert (tie.measured, tie.holds) == ("Sp-Hf16 < Sp-HfU < None", True)
+    assert tie.note == "published order; a tie in the paper: Sp-HfU and Sp-Hf16 (0.0448 and 0.0449)"
+
+
+def test_a_ranked_row_names_its_ties() -> None:
+    # DL-Delta-3 and -4 are published with 0.0261 and 0.0260.
+    measured = {"DL-Delta-3": {"mean": 0.03}, "DL-Delta-4": {"mean": 0.04}, "DL-Beta": {"mean": 0.1}}
+    found = find(verdicts("IV", measured), "DL-Delta-3", "mean")
+    assert (found.holds, found.note) == (True, "published side of 1 of 2 other rows; a tie in the paper: DL-Delta-4")
+
+
+def test_groups_need_every_member_on_its_side() -> None:
+    measured = {"DL-Delta-1": {"mean": 0.02}, "Sp-HfU": {"mean": 0.03}, "Hf-L": {"mean": 0.029}}
+    first, second, *others = groups_kept(measured)
+    assert (first.claim.row, first.holds, first.claim.origin) == ("DL-Delta < spatial", True, "by itself")
+    assert (second.claim.row, second.holds, second.claim.origin) == ("spatial < other filling", False, "fitted")
+    assert [verdict.holds for verdict in others] == [None] * 3
+    measured["DL-Delta-4"] = {"mean": 0.031}
+    assert groups_kept(measured)[0].holds is False
+    assert [verdict.holds for verdict in groups_kept(rows("IV"))] == [True] * 5
+
+
+def test_over_the_full_image_every_network_beats_every_filter() -> None:
+    measured = {"DL-Delta-1": {"mean": 0.02}, "DL-Beta": {"mean": 0.2}, "Sp-HfU": {"mean": 0.1}, "De-M2": {"mean": 0.3}}
+    found = full_image(measured, ["DL-Delta-1", "DL-Beta", "DL-Alpha"], ["Sp-HfU", "De-M2", "Hf-L"])
+    assert [verdict.holds for verdict in found] == [True, False, None]
+    assert "Sp-HfU, the best filter, 0.1000" in found[1].note
+
+
+def test_the_spatial_filter_alone_is_like_nothing() -> None:
+    assert same_as_none({"Sp": {"mean": 0.21}, "None": {"mean": 0.2}}).holds is True
+    assert same_as_none({"Sp": {"mean": 0.17}, "None": {"mean": 0.2}}).holds is False
+
+
+def test_a_tenth_of_the_pairs_gives_the_same_ranking() -> None:
+    every = {"A": {"mean": 0.1}, "B": {"mean": 0.2}, "C": {"mean": 0.3}}
+    same = same_ranking({"A": {"mean": 0.11}, "B": {"mean": 0.2}, "C": {"mean": 0.3}}, every, (10, 100))
+    assert same.holds is True
+    assert same.note.endswith("largest difference of a mean 10.0%")
+    other = same_ranking({"A": {"mean": 0.21}, "B": {"mean": 0.2}, "C": {"mean": 0.3}}, every, (10, 100))
+    assert (other.holds, other.measured) == (False, "differs")
+    assert "B and A" in other.note
+
+
+def test_a_tally_counts_apart_what_was_configured_fitted_and_came_out_by_itself() -> None:
+    found = [*verdicts("III", rows("III")), *verdicts("IV", {"None": {"mean": 0.29}, "DL-Beta": {"mean": 0.2}})]
+    lines = [verdict_row(verdict) for verdict in found]
+    assert tally(lines) == "configured: 4 of 4 hold; fitted: 1 of 1 hold; by itself: 1 of 1 hold; open: 62"
+    assert {line["origin"] for line in lines if line["table"] == "III"} == {"configured"}
 
 
 def test_not_comparable_is_kept_with_its_reason() -> None:
@@ -204,20 +260,23 @@ def test_rows_equal_as_printed_have_no_side() -> None:
     # Published: Hf-FFA 1.06, Sp-Hf16 1.05 (one step of the last digit), De-M2 1.12.
     metric = "kinectfacedb_roughness_mean"
     found = verdicts("V", {"Hf-FFA": {metric: 1.0}, "Sp-Hf16": {metric: 1.2}, "De-M2": {metric: 0.9}})
-    assert find(found, "Hf-FFA", metric).note == "wrong side of De-M2"
+    assert find(found, "Hf-FFA", metric).note == "wrong side of De-M2; a tie in the paper: Sp-Hf16"
     # Equal here, too: no hole is left by either, though 0.55 and 0.03 were published.
     holes = "kinectfacedb_holes_mean"
     assert find(verdicts("V", {"Hf-FFA": {holes: 0.0}, "Hf-L": {holes: 0.0}}), "Hf-L", holes).holds is True
 
 
-def test_growth_of_the_falsification_under_occlusion() -> None:
-    measured = {"DL-Delta-1": {"none_mean": 2.0, "mouth_mean": 5.4, "paper_mean": 3.9}}
-    mouth = growth(measured, "DL-Delta-1", "mouth")
-    assert (mouth.claim.value, mouth.measured, mouth.holds) == (2.7, 2.7, True)
-    paper = growth(measured, "DL-Delta-1", "paper")
-    assert (paper.claim.value, paper.measured, paper.holds) == (1.92, 1.95, False)
-    stand_in = growth({"DDRNet-dn": measured["DL-Delta-1"]}, "DDRNet-dn", "mouth")
-    assert (stand_in.claim.comparison, stand_in.holds) == ("not comparable", None)
+def test_falsification_under_occlusion() -> None:
+    measured = {"DL-Delta-1": {"none_mean": 1.5, "mouth_mean": 4.05, "paper_mean": 2.9}}
+    mean, ratio = no_more_falsified(measured, "DL-Delta-1", "mouth")
+    assert (mean.claim.value, mean.measured, mean.holds) == (4.08, 4.05, True)
+    assert (ratio.claim.value, ratio.measured, ratio.holds) == (2.7, 2.7, True)
+    ratio = no_more_falsified(measured, "DL-Delta-1", "paper")[1]
+    assert (ratio.claim.value, ratio.measured, ratio.holds) == (1.92, 1.93, False)
+    (bare,) = no_more_falsified(measured, "DL-Delta-1", "none")
+    assert bare.holds is True
+    stand_in = no_more_falsified({"DDRNet-dn": measured["DL-Delta-1"]}, "DDRNet-dn", "mouth")
+    assert {(verdict.claim.comparison, verdict.holds) for verdict in stand_in} == {("not comparable", None)}
 
 
 def test_a_row_that_cannot_be_compared_ranks_nobody() -> None:

@@ -24,6 +24,7 @@ from facedepth_kit.cameras.recorded.depth_files import read_picture
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
+from facedepth_kit.faces.people.landmarks import MARK_NAMES
 
 SESSIONS = ("s1", "s2")
 VARIANTS = (
@@ -37,7 +38,6 @@ VARIANTS = (
     "OcclusionPaper",
     "LightOn",
 )
-MARK_NAMES = ("left eye", "right eye", "nose tip", "mouth left", "mouth right", "chin")
 
 FOLDER = "EURECOM_Kinect_Face_Dataset"
 SIMULATED = "simulated.json"

@@ -28,7 +28,6 @@ from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import (
     FOLDER,
     INTRINSICS,
-    MARK_NAMES,
     SESSIONS,
     SIDE,
     SIMULATED,
@@ -54,7 +53,7 @@ from facedepth_kit.cameras.simulated.stage import (
 )
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import to_dict
-from facedepth_kit.faces.people.landmarks import marks_from_landmarks
+from facedepth_kit.faces.people.landmarks import MARK_NAMES, marks_from_landmarks
 from facedepth_kit.rendering.camera import Camera
 from facedepth_kit.rendering.shading import Light
 
