@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 from facedepth_kit.common.errors import KitError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+TEMPORARY = ".partial-"  # how the names of unfinished files and folders begin
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def repository_root() -> Path:
@@ -62,19 +66,76 @@ def write_atomically(path: str | Path, overwrite: bool = False) -> Iterator[Path
     """Yield a temporary path beside ``path`` to write to, and rename it to ``path`` at the end.
 
     The temporary name ends like the final one, so that writers which look at the extension keep working. On an
-    exception the temporary file is removed and ``path`` stays as it was. Missing folders are made.
-    Raises :class:`KitError` when ``path`` exists and ``overwrite`` is false.
+    exception the temporary file is removed and ``path`` stays as it was. Missing folders are made, and what was written
+    is on the disk before the new name is. Raises :class:`KitError` when ``path`` exists and ``overwrite`` is false, and
+    when the disk is full.
     """
     path = Path(path)
     _refuse_existing(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    temporary = _temporary(path)
     try:
         yield temporary
         _refuse_existing(path, overwrite)
+        _to_disk(temporary)
         os.replace(temporary, path)
+        _to_disk(path.parent)
+    except OSError as error:
+        raise _full(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_folder_atomically(path: str | Path, *, inside: str = "") -> Iterator[Path]:
+    """Yield a hidden folder beside ``path`` to fill, and rename it to ``path`` at the end; removed on an exception.
+
+    ``inside`` names the folder in it that is to be renamed, where it is not the whole. Files in it are on the disk if
+    :func:`write_atomically` wrote them. Raises :class:`KitError` when the disk is full.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        _to_disk(temporary / inside)
+        os.replace(temporary / inside, path)
+        _to_disk(path.parent)
+    except OSError as error:
+        raise _full(path, error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what killed runs left in a folder. Only for a folder that no other run is writing to."""
+    for left in folder.glob(f"{TEMPORARY}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
+
+
+def _to_disk(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no such thing for folders
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _full(path: Path, error: OSError) -> OSError | KitError:
+    """The one line for a full disk; any other error as it is. NumPy's for a write cut short carries no number."""
+    if error.errno in DISK_FULL or (error.errno is None and "requested and" in str(error)):
+        reason = error.strerror or os.strerror(errno.ENOSPC)
+        return KitError(f"{path}: could not be written ({reason}); make room and run the same command again")
+    return error
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

@@ -2,7 +2,8 @@
 
 Photo, 3D face (``faces/photos/reconstruction.py``), depth image, degraded images. The paper says no more of its camera
 than "depth rendering": a ground truth need not lie where the face lies in the photo. So the camera is the parametric
-faces': half a metre away, its focal length and place drawn so that the face fills most of the image.
+faces': half a metre away, its focal length and place drawn so that the face fills most of the image. A face's pair has
+its own random stream, drawn from the seed, the photo's path in the folder and the face's number in the photo.
 
 Which photo each pair comes from, and which photos gave none and why, stands beside each shard in
 ``shard_NNNNN_photos.json``; it also tells a killed run where to go on.
@@ -12,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.jobs import run_jobs
+from facedepth_kit.common.parts import write_description
+from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.photos.reconstruction import (
+    BATCH,
     MeshSource,
-    PhotoFace,
-    PhotoResult,
     Which,
     photo_files,
     reconstruct,
@@ -34,15 +38,15 @@ from facedepth_kit.faces.photos.reconstruction import (
 from facedepth_kit.faces.photos.screening import Found, SideRanges, side_lengths, sides_of, topology_digest
 from facedepth_kit.pairs.store import (
     SHARD,
+    STORE,
     Pair,
     PairStore,
     SynthesisSettings,
     degrade_pair,
     describe,
-    prepare_folder,
+    open_for_writing,
     render_mesh,
     shard_path,
-    write_description,
     write_shard,
 )
 
@@ -72,6 +76,8 @@ def synthesize_photos(
     ranges: SideRanges | None = None,
     wanted: Callable[[str], bool] | None = None,
     count: int | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
     overwrite: bool = False,
     progress: bool = True,
     on_problem: Callable[[str], object] = lambda line: None,
@@ -81,11 +87,12 @@ def synthesize_photos(
     ``which`` faces of a photo; ``ranges`` leave out deformed ones; ``wanted`` says by a photo's path in the folder
     whether it counts (:func:`kept_photos`). ``count`` stops at so many pairs. Photos
     that cannot be read, show no face or a deformed one are skipped; unreadable ones are reported to ``on_problem``, a
-    line each. Called again after a kill, or with more photos in the folder, it keeps what is there and goes on; the
-    store can be opened at any moment. Raises :class:`KitError` if the output holds something else, or no photo gave a
-    face.
+    line each. ``workers`` is the number of processes (a network by itself uses several cores); ``executor`` runs the
+    work elsewhere, on machines that see the photos. Called again after a kill, or with more photos in the folder, it
+    keeps what is there and goes on; the store can be opened at any moment. Raises :class:`KitError` if the output
+    holds something else, while another run writes to it, when the disk is full, or if no photo gave a face.
     """
-    settings, photos = settings or SynthesisSettings(), Path(photos)
+    settings, photos, folder = settings or SynthesisSettings(), Path(photos).absolute(), Path(output).absolute()
     if ranges is not None and ranges.topology != topology_digest(source.triangles):
         raise KitError(f"ranges: found those of {ranges.source}, expected those of {source.name}")
     names = [path.relative_to(photos).as_posix() for path in photo_files(photos)]
@@ -93,20 +100,31 @@ def synthesize_photos(
     if not names:
         raise KitError(f"{photos}: found no photos, expected some there or in its subfolders")
     marks = "" if ranges is None else hashlib.sha256(ranges.low.tobytes() + ranges.high.tobytes()).hexdigest()[:12]
-    kind = {"photos": which, "source": source.fingerprint, "ranges": marks}
-    description = describe(0, seed, settings) | {"faces": kind}
-    known = prepare_folder(Path(output), description, overwrite)
-    store = _Store(Path(output), description)
-    if count is not None and store.pairs > count:
-        raise KitError(
-            f"{store.path}: found {store.pairs} pairs, expected at most {count}; choose another folder or --overwrite"
-        )
-    if known is None or (store.pairs != count and not store.done.issuperset(names)):
-        store.drop_partial()
-        maker = _Maker(source, settings, seed, ranges, sides_of(source.triangles), store)
-        waiting = [name for name in names if name not in store.done]
-        _make(photos, waiting, maker, which, count, progress, on_problem)
-    store.write_description()
+    kind = {"photos": which, "source": source.fingerprint, "ranges": marks, "streams": "of photos"}
+    description = describe(0, seed, settings) | {"faces": kind, "origin": ""}
+    with open_for_writing(folder, description, overwrite) as known:
+        store = _Store(folder, description)
+        if count is not None and store.pairs > count:
+            raise KitError(
+                f"{folder}: found {store.pairs} pairs, expected at most {count}; choose another folder or --overwrite"
+            )
+        if known is None or (store.pairs != count and not store.done.issuperset(names)):
+            store.drop_partial()
+            waiting = [name for name in names if name not in store.done]
+            results = run_jobs(
+                _make_pairs,
+                (
+                    (photos, waiting[first : first + BATCH], source, which, ranges, settings, seed)
+                    for first in range(0, len(waiting), BATCH)
+                ),
+                name=lambda photos, batch, *rest: f"photos {batch[0]} to {batch[-1]}",
+                workers=workers,
+                executor=executor,
+            )
+            with closing(results):
+                made = (one for batch in results for one in batch)
+                _store_pairs(store, made, count, len(waiting), progress, on_problem)
+        store.write_description()
     if not store.pairs:
         raise KitError(f"{photos}: found no face that can be used in {len(names)} photos, expected one or more")
     return PairStore(output), PhotoCounts(
@@ -114,74 +132,66 @@ def synthesize_photos(
     )
 
 
-def _make(
+@dataclass(frozen=True)
+class _Made:
+    """What became of a photo: its faces' pairs by their number, or why there are none; what there is to report."""
+
+    name: str
+    pairs: dict[int, Pair]
+    reason: str = ""
+    problem: str = ""
+
+
+def _make_pairs(
     photos: Path,
-    waiting: Sequence[str],
-    maker: _Maker,
+    names: Sequence[str],
+    source: MeshSource,
     which: Which,
+    ranges: SideRanges | None,
+    settings: SynthesisSettings,
+    seed: int,
+) -> list[_Made]:
+    """The pairs of a few photos."""
+    sides = sides_of(source.triangles)
+    made = []
+    for name, result in zip(names, reconstruct((photos / name for name in names), source, which=which), strict=True):
+        if result.problem or not result.faces:
+            made.append(_Made(name, {}, UNREADABLE if result.problem else NO_FACE, result.problem))
+            continue
+        pairs = {}
+        stream = int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "little")
+        for number, face in enumerate(result.faces):
+            if ranges is not None and ranges.deformed(ranges.shape(side_lengths(face.vertices_px, sides))):
+                continue
+            rng = np.random.default_rng([seed, stream, number])
+            try:
+                truth, depth_range = render_mesh(source.mesh(face), settings, rng)
+            except KitError:
+                continue  # deformed beyond drawing
+            pairs[number] = degrade_pair(truth, depth_range, settings, rng)
+        made.append(_Made(name, pairs, "" if pairs else DEFORMED))
+    return made
+
+
+def _store_pairs(
+    store: _Store,
+    results: Iterable[_Made],
     count: int | None,
+    total: int,
     progress: bool,
     on_problem: Callable[[str], object],
 ) -> None:
     from tqdm.auto import tqdm
 
-    store = maker.store
-    results = reconstruct((photos / name for name in waiting), maker.source, which=which)
-    with tqdm(total=len(waiting), desc="photos", unit="photo", disable=not progress) as bar:
-        for name, result in zip(waiting, results, strict=True):
-            if result.problem:
-                on_problem(result.problem)
-            maker.add(name, result)
-            while len(store.waiting) >= SHARD or (count is not None and store.pairs + len(store.waiting) >= count):
-                room = SHARD if count is None else min(SHARD, count - store.pairs)
-                store.write(room)
-                if store.pairs == count:
-                    return
-            bar.update()
+    for made in tqdm(results, total=total, desc="photos", unit="photo", disable=not progress):
+        if made.problem:
+            on_problem(made.problem)
+        store.add(made)
+        while len(store.waiting) >= SHARD or (count is not None and store.pairs + len(store.waiting) >= count):
+            store.write(SHARD if count is None else min(SHARD, count - store.pairs))
+            if store.pairs == count:
+                return
     store.write(len(store.waiting))
-
-
-@dataclass
-class _Maker:
-    """Makes the pairs of a photo's faces."""
-
-    source: MeshSource
-    settings: SynthesisSettings
-    seed: int
-    ranges: SideRanges | None
-    sides: Any
-    store: _Store
-
-    def add(self, name: str, result: PhotoResult) -> None:
-        """A photo's pairs to the store's waiting ones, or its name to the skipped ones."""
-        if result.problem or not result.faces:
-            self.store.skip(name, UNREADABLE if result.problem else NO_FACE)
-            return
-        made = 0
-        for number, face in enumerate(result.faces):
-            if (name, number) in self.store.begun:
-                made += 1
-                continue
-            try:
-                pair = self._pair(face, self.store.pairs + len(self.store.waiting))
-            except KitError:
-                continue  # deformed beyond drawing
-            if pair is not None:
-                self.store.waiting.append((pair, {"photo": name, "face": number}))
-                made += 1
-        if made:
-            self.store.finish(name)
-        else:
-            self.store.skip(name, DEFORMED)
-
-    def _pair(self, face: PhotoFace, index: int) -> Pair | None:
-        if self.ranges is not None:
-            shape = self.ranges.shape(side_lengths(face.vertices_px, self.sides))
-            if self.ranges.deformed(shape):
-                return None
-        rng = np.random.default_rng([self.seed, index])
-        truth, depth_range = render_mesh(self.source.mesh(face), self.settings, rng)
-        return degrade_pair(truth, depth_range, self.settings, rng)
 
 
 class _Store:
@@ -242,17 +252,18 @@ class _Store:
             shard_path(self.path, self.shards - 1, "degraded").unlink()
             self._read()
 
-    def skip(self, name: str, reason: str) -> None:
-        """Note that a photo gives no pair."""
-        self._skips.append({"photo": name, "reason": reason})
-
-    def finish(self, name: str) -> None:
-        """Note that all faces of a photo are stored or wait to be."""
-        for _, entry in reversed(self.waiting):
-            if entry["photo"] == name:
-                entry["last"] = True
-                return
-        self.done.add(name)  # nothing new: all its other faces were deformed
+    def add(self, made: _Made) -> None:
+        """Let a photo's pairs wait for their shard, those that are stored already left out."""
+        if made.reason:
+            self._skips.append({"photo": made.name, "reason": made.reason})
+            return
+        new = [number for number in made.pairs if (made.name, number) not in self.begun]
+        for number in new:
+            self.waiting.append((made.pairs[number], {"photo": made.name, "face": number}))
+        if new:
+            self.waiting[-1][1]["last"] = True
+        else:
+            self.done.add(made.name)
 
     def write(self, count: int) -> None:
         """Write the first ``count`` waiting pairs as a shard, or, without any, the photos skipped since the last."""
@@ -270,7 +281,7 @@ class _Store:
 
     def write_description(self) -> None:
         """Say in ``store.json`` what is there."""
-        write_description(self.path, self.description | {"count": self.pairs, "origin": self._origin})
+        write_description(self.path / STORE, self.description | {"count": self.pairs, "origin": self._origin})
 
 
 def _read_json(path: Path) -> Entry:
@@ -286,9 +297,8 @@ def _read_json(path: Path) -> Entry:
 
 
 def _write_json(path: Path, content: Entry) -> None:
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with write_atomically(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
 
 
 # --- Meshes for screening -------------------------------------------------------------------------------------------

@@ -1,19 +1,42 @@
 """The pair store: ground truth and degraded depth images on disk, in shards, written once and read lazily.
 
-A store is a folder with ``store.json`` (settings, seed, count) and shards of ``.npy`` arrays, each written under a
-temporary name and renamed, so that a killed run leaves whole shards only and the next run goes on behind
-them. Every pair has its own random stream, drawn from (seed, index): the store's content depends
+A store is a folder with ``store.json`` and shards of at most ``shard`` (64) pairs, three NumPy files each:
+
+==============================  ==================================================================================
+``store.json``                  ``count`` pairs, ``seed``, ``shard``, the ``settings``, ``format`` 1
+``shard_00000_ground_truth``    uint16 (n, 256, 256); 65535 is a hole, 0 to 65534 run from near to far
+``shard_00000_range``           float64 (n, 2): millimetres from the camera at 0, and from there to 65534
+``shard_00000_degraded``        uint16 (n, variants, 256, 256), a variant for each of the settings' ``hole_values``
+``shard_00000_photos.json``     stores of photos only: which photo and which of its faces each pair comes from
+==============================  ==================================================================================
+
+Pair i lies in shard i // 64 at place i % 64. Nothing but NumPy is needed to read it, here as a data set for PyTorch::
+
+    import json, numpy, torch
+
+    class Pairs(torch.utils.data.Dataset):
+        def __init__(self, folder):
+            self.folder, self.about = folder, json.load(open(f"{folder}/store.json"))
+        def __len__(self):
+            return self.about["count"]
+        def __getitem__(self, index):
+            shard, place = divmod(index, self.about["shard"])
+            files = (f"{self.folder}/shard_{shard:05d}_{what}.npy" for what in ("degraded", "ground_truth"))
+            degraded, truth = (numpy.load(file, mmap_mode="r")[place] for file in files)
+            return torch.tensor(degraded[0] / 65535.0).float(), torch.tensor(truth / 65535.0).float()
+
+Every shard is written under a temporary name and renamed, its degraded images last: where they are, it is whole, and a
+killed run goes on behind it. Every pair has its own random stream, drawn from (seed, index): the store's bytes depend
 neither on the number of workers nor on where a run was cut.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +44,9 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.jobs import cores, run_jobs
+from facedepth_kit.common.parts import open_parts, read_description, write_description
+from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.settings import from_dict, settings_hash, to_dict
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
@@ -31,6 +57,8 @@ from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 SHARD = 64
 FORMAT = 1
+STORE = "store.json"
+HOLDS = "a pair store (facedepth synthesize writes one)"
 MIXED: tuple[HoleValues, ...] = ("keep", "random", "blurred")
 
 
@@ -110,50 +138,26 @@ def degrade_pair(
     return Pair(ground_truth, np.stack(degraded), depth_range)
 
 
+# --- Writing --------------------------------------------------------------------------------------------------------
+
+
 def shard_path(folder: Path, shard: int, what: str) -> Path:
     """A shard's file of "ground_truth", "range" or "degraded"; the last one is there when the shard is whole."""
     return folder / f"shard_{shard:05d}_{what}.npy"
 
 
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    # The store owns these names, and a leftover temporary file of a killed run is simply replaced.
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
-        np.save(file, array)
-    os.replace(temporary, path)
-
-
-def _write_shard(folder: Path, shard: int, first: int, last: int, seed: int, settings: SynthesisSettings) -> int:
-    import cv2
-
-    cv2.setNumThreads(1)
-    write_shard(folder, shard, [make_pair(seed, index, settings) for index in range(first, last)])
-    return last - first
-
-
 def write_shard(folder: Path, shard: int, pairs: Sequence[Pair]) -> None:
-    """Write the arrays of a shard, at most ``SHARD`` pairs."""
-    _save(shard_path(folder, shard, "ground_truth"), np.stack([p.ground_truth for p in pairs]))
-    _save(
-        shard_path(folder, shard, "range"), np.asarray([(p.depth_range.near_mm, p.depth_range.span_mm) for p in pairs])
-    )
-    # Last, because its presence marks the shard as whole.
-    _save(shard_path(folder, shard, "degraded"), np.stack([p.degraded for p in pairs]))
-
-
-def _prepare(folder: Path, count: int, seed: int, settings: SynthesisSettings, overwrite: bool) -> None:
-    """Create ``store.json``, or check that an existing one describes the same pairs; it may grow, never change."""
-    description = describe(count, seed, settings)
-    known = prepare_folder(folder, description, overwrite)
-    if known is not None:
-        if count < known["count"]:
-            raise KitError(
-                f"{folder / 'store.json'}: found {known['count']} pairs, expected at most {count}; "
-                "choose another folder or --overwrite"
-            )
-        if count > known["count"] and known["count"] % SHARD:
-            shard_path(folder, known["count"] // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
-    write_description(folder, description)
+    """Write the arrays of a shard, at most ``SHARD`` pairs; the one whose presence marks it as whole last."""
+    ranges = np.asarray([(pair.depth_range.near_mm, pair.depth_range.span_mm) for pair in pairs])
+    for what, array in (
+        ("ground_truth", np.stack([pair.ground_truth for pair in pairs])),
+        ("range", ranges),
+        ("degraded", np.stack([pair.degraded for pair in pairs])),
+    ):
+        content = io.BytesIO()
+        np.save(content, array)
+        with write_atomically(shard_path(folder, shard, what), overwrite=True) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 def describe(count: int, seed: int, settings: SynthesisSettings) -> dict[str, Any]:
@@ -168,38 +172,19 @@ def describe(count: int, seed: int, settings: SynthesisSettings) -> dict[str, An
     }
 
 
-def prepare_folder(folder: Path, description: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """Make a store's folder ready; returns the description of a store that is there and can be gone on with.
-
-    Raises :class:`KitError` for a file, for a folder with other files, and for a store of other pairs.
-    """
-    path = folder / "store.json"
-    if folder.exists() and not folder.is_dir():
-        raise KitError(f"{folder}: found a file, expected a folder for the pair store")
-    if path.exists() and overwrite:
-        for old in folder.glob("shard_*"):
-            old.unlink()
-        path.unlink()
-    if path.exists():
-        known = _read_description(folder)
-        for name in ("format", "seed", "shard", "settings", "faces"):
-            if known.get(name) != description.get(name):
-                raise KitError(
-                    f"{path}: found another {name}, expected the same to resume; choose another folder or --overwrite"
-                )
-        return known
-    if folder.exists() and any(folder.iterdir()):
-        raise KitError(f"{folder}: found other files, expected an empty folder or a pair store")
-    folder.mkdir(parents=True, exist_ok=True)
-    return None
-
-
-def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Write ``store.json``, whole or not at all."""
-    path = folder / "store.json"
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+def open_for_writing(
+    folder: Path, description: Mapping[str, Any], overwrite: bool
+) -> AbstractContextManager[dict[str, Any] | None]:
+    """Hold a store's folder for one run (:func:`facedepth_kit.common.parts.open_parts`)."""
+    return open_parts(
+        folder,
+        description,
+        name=STORE,
+        fixed=("format", "seed", "shard", "settings", "faces"),
+        parts=("shard_*",),
+        holds=HOLDS,
+        overwrite=overwrite,
+    )
 
 
 def synthesize(
@@ -209,64 +194,101 @@ def synthesize(
     seed: int,
     settings: SynthesisSettings | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> PairStore:
     """Write (or go on writing) a store of ``count`` pairs and open it.
 
     Call it again after a kill with the same arguments: whole shards are kept, the rest is written; a larger
-    ``count`` extends the store. ``workers`` is the number of processes (default: one a core). Raises
-    :class:`KitError` if the folder holds something else.
+    ``count`` extends the store. ``workers`` is the number of processes (default: one a core); ``executor`` runs the
+    work elsewhere, on machines that see the folder or send their pairs here. Raises :class:`KitError` if the folder
+    holds something else, while another run writes to it, and when the disk is full; what is there stays whole.
     """
     if count < 1:
         raise KitError(f"count: found {count}, expected 1 or more pairs")
     settings = settings or SynthesisSettings()
-    folder = Path(output)
-    _prepare(folder, count, seed, settings, overwrite)
-    jobs = [
-        (shard, first, min(first + SHARD, count))
-        for shard, first in enumerate(range(0, count, SHARD))
-        if not shard_path(folder, shard, "degraded").exists()
-    ]
-    workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
-    for _ in _progress(_run(folder, jobs, seed, settings, workers), jobs, progress):
-        pass
-    return PairStore(folder)
+    folder = Path(output).absolute()
+    description = describe(count, seed, settings)
+    if not overwrite and _complete(folder, description):
+        return PairStore(output)
+    with open_for_writing(folder, description, overwrite) as known:
+        if known is not None and count < known["count"]:
+            raise KitError(
+                f"{folder / STORE}: found {known['count']} pairs, expected at most {count}; "
+                "choose another folder or --overwrite"
+            )
+        if known is not None and count > known["count"] and known["count"] % SHARD:
+            shard_path(folder, known["count"] // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
+        write_description(folder / STORE, description)
+        _make_shards(folder, count, seed, settings, workers or cores(), executor, progress)
+    return PairStore(output)
 
 
-def _run(
-    folder: Path, jobs: list[tuple[int, int, int]], seed: int, settings: SynthesisSettings, workers: int
-) -> Iterator[int]:
-    if workers <= 1:
-        for job in jobs:
-            yield _write_shard(folder, *job, seed, settings)
-        return
-    # spawn: a forked child of a process that has started TensorFlow or OpenCV threads can deadlock
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_write_shard, folder, *job, seed, settings) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
+def _complete(folder: Path, description: Mapping[str, Any]) -> bool:
+    """Whether there is nothing to do, so that many may open a store at once."""
+    if not (folder / STORE).is_file() or read_description(folder / STORE, HOLDS) != description:
+        return False
+    return not any(True for _ in _missing(folder, description["count"]))
 
 
-def _progress(done: Iterator[int], jobs: list[tuple[int, int, int]], show: bool) -> Iterator[int]:
+def _missing(folder: Path, count: int) -> Iterator[tuple[int, int, int]]:
+    """Number, first and last pair of the shards that are still to be made."""
+    for shard, first in enumerate(range(0, count, SHARD)):
+        if not shard_path(folder, shard, "degraded").exists():
+            yield shard, first, min(first + SHARD, count)
+
+
+def _make_shards(
+    folder: Path,
+    count: int,
+    seed: int,
+    settings: SynthesisSettings,
+    workers: int,
+    executor: Executor | None,
+    progress: bool,
+) -> None:
     from tqdm.auto import tqdm
 
-    with tqdm(total=sum(last - first for _, first, last in jobs), desc="pairs", unit="pair", disable=not show) as bar:
-        for number in done:
+    whole = (folder / STORE).read_bytes()
+    total = sum(last - first for _, first, last in _missing(folder, count))
+    results = run_jobs(
+        _make_shard,
+        ((folder, whole, *shard, seed, settings) for shard in _missing(folder, count)),
+        name=lambda folder, whole, shard, first, last, *rest: f"pairs {first} to {last - 1}",
+        workers=min(workers, -(-total // SHARD)),
+        executor=executor,
+    )
+    with tqdm(total=total, desc="pairs", unit="pair", disable=not progress) as bar:
+        for shard, number, pairs in results:
+            if pairs is not None:
+                write_shard(folder, shard, pairs)
             bar.update(number)
-            yield number
+
+
+def _make_shard(
+    folder: Path, description: bytes, shard: int, first: int, last: int, seed: int, settings: SynthesisSettings
+) -> tuple[int, int, list[Pair] | None]:
+    """Make a shard and write it, if this machine sees the store (as ``description`` tells); else hand its pairs back.
+
+    A job whose client has gone does neither harm nor work when the folder has become another store's meanwhile.
+    """
+    pairs = [make_pair(seed, index, settings) for index in range(first, last)]
+    try:
+        here = (folder / STORE).read_bytes() == description
+    except OSError:
+        here = False
+    if here:
+        write_shard(folder, shard, pairs)
+    return shard, last - first, None if here else pairs
+
+
+# --- Reading --------------------------------------------------------------------------------------------------------
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / "store.json"
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise KitError(
-            f"{folder}: found no store.json, expected a pair store (facedepth synthesize writes one)"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise KitError(f"{path}: found no readable JSON, expected a pair store's description") from None
+    path = folder / STORE
+    description = read_description(path, HOLDS)
     if description.get("format") != FORMAT:
         raise KitError(f"{path}: found format {description.get('format')}, expected {FORMAT}")
     return description
@@ -285,6 +307,8 @@ class PairStore:
         self.seed: int = description["seed"]
         self.settings = from_dict(SynthesisSettings, description["settings"])
         self._origin = str(description.get("origin", ""))
+        if self.count < 1:
+            raise KitError(f"{self.folder}: found no pairs yet, expected some; run facedepth synthesize again to go on")
 
     def __len__(self) -> int:
         return self.count

@@ -2,21 +2,14 @@
 
 Nobody was recorded: faces come from the parametric model, depth from the sensors of :mod:`.sensors`. Each folder says
 so in ``simulated.json``, and what reads it passes it on. Both are written by several processes, person by person (or
-recording by recording), each under a hidden name that is changed once it is whole: a killed run goes on where it was,
-and the same seed gives the same files.
+recording by recording), each whole or not at all: a killed run goes on where it was, and the same seed gives the same
+files.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +26,6 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
     SIMULATED,
     VARIANTS,
     KinectFaceDB,
-    mark_simulated,
     write_variant,
 )
 from facedepth_kit.cameras.simulated.occluders import hand_over_mouth, sheet_of_paper, sunglasses
@@ -52,6 +44,9 @@ from facedepth_kit.cameras.simulated.stage import (
     wander,
 )
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.jobs import cores, run_jobs
+from facedepth_kit.common.parts import open_parts, read_description
+from facedepth_kit.common.paths import write_folder_atomically
 from facedepth_kit.common.settings import to_dict
 from facedepth_kit.faces.people.landmarks import MARK_NAMES, marks_from_landmarks
 from facedepth_kit.rendering.camera import Camera
@@ -59,7 +54,6 @@ from facedepth_kit.rendering.shading import Light
 
 Attack = Literal["bona_fide", "flat_print", "bent_print"]
 
-PARTIAL = ".partial-"
 PICTURES = len(SESSIONS) * len(VARIANTS)  # of a person
 FRAMES_A_PROCESS = 12
 ATTACKS: tuple[Attack, ...] = ("bona_fide", "flat_print", "bent_print")
@@ -131,13 +125,16 @@ def write_kinectfacedb(
         raise KitError(f"people: found {people}, expected 1 to 9999")
     settings = settings or KinectSettings()
     folder = Path(folder)
-    _prepare(folder, {"data_set": "KinectFaceDB", "seed": seed, "meshes": meshes, "settings": to_dict(settings)})
-    base = folder / FOLDER
     names = [f"{number:04d}" for number in range(1, people + 1)]
-    jobs = [
-        (base, number, seed, settings, meshes) for number, name in enumerate(names, 1) if not (base / name).exists()
-    ]
-    _run(_write_person, jobs, workers or _workers(len(jobs) * PICTURES), progress, "people")
+    _write_parts(
+        folder,
+        {"data_set": "KinectFaceDB", "seed": seed, "meshes": meshes, "settings": to_dict(settings)},
+        f"{FOLDER}/*",
+        {folder / FOLDER / name: (number, seed, settings, meshes) for number, name in enumerate(names, 1)},
+        _write_person,
+        lambda count: workers or _workers(count * PICTURES),
+        progress,
+    )
     return KinectFaceDB(folder, people=names)
 
 
@@ -160,14 +157,18 @@ def write_realsense(
         raise KitError(f"frames: found {frames}, expected at least 3, one of each kind")
     settings = settings or RealSenseSettings()
     folder = Path(folder)
-    about = {"data_set": "RealSense", "seed": seed, "frames": frames, "settings": to_dict(settings)}
-    _prepare(folder, about)
-    jobs = [
-        (folder, number, kind, count, seed, settings)
-        for number, kind, count in _recordings(frames, settings.frames_per_recording)
-        if not (folder / _recording_name(number, kind)).exists()
-    ]
-    _run(_write_recording, jobs, workers or _workers(sum(job[3] for job in jobs)), progress, "recordings")
+    _write_parts(
+        folder,
+        {"data_set": "RealSense", "seed": seed, "frames": frames, "settings": to_dict(settings)},
+        "[0-9]*",
+        {
+            folder / f"{number:04d}_{kind}": (number, kind, count, seed, settings)
+            for number, kind, count in _recordings(frames, settings.frames_per_recording)
+        },
+        _write_recording,
+        lambda count: workers or _workers(count * settings.frames_per_recording),
+        progress,
+    )
     return RecordingFolder(folder)
 
 
@@ -322,15 +323,12 @@ def _light(rng: np.random.Generator, *, strength: float, lamp: bool = False) -> 
     return Light(direction, intensity=strength, ambient=float(rng.uniform(0.5, 0.65)))
 
 
-def _write_person(base: Path, number: int, seed: int, settings: KinectSettings, meshes: bool) -> None:
+def _write_person(target: Path, number: int, seed: int, settings: KinectSettings, meshes: bool) -> None:
     person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
-
-    def write(folder: Path) -> None:
+    with write_folder_atomically(target, inside=person.name) as folder:
         for session in SESSIONS:
             for variant in VARIANTS:
                 write_variant(folder, _kinect_recording(person, session, variant, settings), mesh=meshes)
-
-    _write_whole(base / person.name, write, inside=person.name)
 
 
 # --- RealSense ------------------------------------------------------------------------------------------------------
@@ -342,10 +340,6 @@ def _recordings(frames: int, length: int) -> list[tuple[int, Attack, int]]:
     count = max(round(frames / length), 3)
     kinds = ATTACKS if count == 3 else tuple(cycle[i % 4] for i in range(count))
     return [(i + 1, kind, (frames * (i + 1)) // count - (frames * i) // count) for i, kind in enumerate(kinds)]
-
-
-def _recording_name(number: int, kind: Attack) -> str:
-    return f"{number:04d}_{kind}"
 
 
 def _paper(
@@ -366,117 +360,57 @@ def _held(picture: Portrait, sheet: Sheet, turn_deg: tuple[float, float, float])
     return Scene((printed_sheet(picture.picture, sheet),), (), landmarks, marks)
 
 
-def _write_recording(base: Path, number: int, kind: Attack, count: int, seed: int, settings: RealSenseSettings) -> None:
-    def write(folder: Path) -> None:
-        camera = Camera(1.0, settings.focal_px, (settings.width_px / 2, settings.height_px / 2), settings.width_px,
-                        settings.height_px)  # fmt: skip
-        with FolderWriter(
+def _write_recording(
+    target: Path, number: int, kind: Attack, count: int, seed: int, settings: RealSenseSettings
+) -> None:
+    camera = Camera(1.0, settings.focal_px, (settings.width_px / 2, settings.height_px / 2), settings.width_px,
+                    settings.height_px)  # fmt: skip
+    with (
+        write_folder_atomically(target) as folder,
+        FolderWriter(
             folder,
             unit_mm=settings.sensor.unit_mm,
             intrinsics=intrinsics(camera),
             simulated=True,
             about={"note": ABOUT, "frames_per_second": settings.frames_per_second},
-        ) as writer:
-            for recording in realsense_recording(seed, number, kind, count, settings):
-                writer.write(recording)
-
-    _write_whole(base / _recording_name(number, kind), write)
+        ) as writer,
+    ):
+        for recording in realsense_recording(seed, number, kind, count, settings):
+            writer.write(recording)
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def _prepare(folder: Path, about: dict[str, Any]) -> None:
-    """Make the folder and say what it holds, or check that it holds just that; remove what a killed run left."""
+def _write_parts(
+    folder: Path,
+    about: dict[str, Any],
+    pattern: str,
+    jobs: Mapping[Path, tuple[Any, ...]],
+    write: Callable[..., None],
+    workers: Callable[[int], int],
+    progress: bool,
+) -> None:
+    """Write the parts (people or recordings) that are not there yet; ``jobs`` holds the arguments for each."""
+    from tqdm.auto import tqdm
+
+    about = {"simulated": True, "note": ABOUT, **about}
+    holds = "simulated recordings"
     marker = folder / SIMULATED
-    if folder.exists() and not folder.is_dir():
-        raise KitError(f"{folder}: found a file, expected a folder for the simulated recordings")
-    if marker.is_file():
-        known = _read(marker)
-        for name, value in about.items():
-            if known.get(name) != value:
-                raise KitError(f"{marker}: found another {name}, expected the same to go on; choose another folder")
-    elif folder.exists() and any(folder.iterdir()):
-        raise KitError(f"{folder}: found other files, expected an empty folder or simulated recordings")
-    else:
-        mark_simulated(folder, {"note": ABOUT, **about})
-    for left in (*folder.glob(f"{PARTIAL}*"), *folder.glob(f"*/{PARTIAL}*")):
-        if not _alive(left):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _read(marker: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = None
-    if not isinstance(known, dict):
-        raise KitError(f"{marker}: found a damaged file, expected what simulated recordings say of themselves")
-    return known
-
-
-def _write_whole(target: Path, write: Callable[[Path], None], *, inside: str = "") -> None:
-    """Let ``write`` fill a hidden folder and give it its name (or the folder ``inside`` it) when it is whole."""
-    hidden = target.parent / f"{PARTIAL}{os.getpid()}-{secrets.token_hex(3)}-{target.name}"
-    hidden.mkdir(parents=True)
-    try:
-        write(hidden)
-        try:
-            os.replace(hidden / inside, target)
-        except OSError:
-            if not target.is_dir():  # otherwise another run has just finished the same
-                raise
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _alive(hidden: Path) -> bool:
-    """Whether the process that writes a hidden folder still runs (then it is not ours to remove)."""
-    import psutil
-
-    try:
-        return psutil.pid_exists(int(hidden.name.removeprefix(PARTIAL).split("-")[0]))
-    except ValueError:
-        return False
+    if marker.is_file() and read_description(marker, holds) == about and all(path.is_dir() for path in jobs):
+        return  # there is nothing to do, so many may open a data set at once
+    with open_parts(folder, about, name=SIMULATED, fixed=tuple(about), parts=(pattern,), holds=holds):
+        missing = {path: job for path, job in jobs.items() if not path.is_dir()}
+        results = run_jobs(
+            write,
+            ((path, *job) for path, job in missing.items()),
+            name=lambda path, *job: str(path),
+            workers=min(workers(len(missing)), len(missing)),
+        )
+        for _ in tqdm(results, total=len(missing), unit="part", disable=not progress or not missing, leave=False):
+            pass
 
 
 def _workers(frames: int) -> int:
     """One process a core, but none for fewer frames than it would take to start."""
-    return max(min(os.cpu_count() or 1, frames // FRAMES_A_PROCESS), 1)
-
-
-def _run(work: Callable[..., None], jobs: list[tuple[Any, ...]], workers: int, progress: bool, unit: str) -> None:
-    from tqdm.auto import tqdm
-
-    workers = min(workers, max(len(jobs), 1))
-    with tqdm(total=len(jobs), unit=unit, disable=not progress or not jobs, leave=False) as bar:
-        if workers <= 1:
-            for job in jobs:
-                work(*job)
-                bar.update()
-            return
-        # spawn: a forked child of a process that has started TensorFlow or OpenCV threads can deadlock
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-            futures = [pool.submit(work, *job) for job in jobs]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def _start_worker() -> None:
-    """One thread for OpenCV, and an end when the parent ends: a killed one would leave its workers waiting for ever."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    return max(min(cores(), frames // FRAMES_A_PROCESS), 1)

@@ -18,7 +18,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +102,12 @@ def model_present(given: str | Path | None = None) -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
+def _on_worker(path: Path) -> FaceMesh:
+    """A model that travelled to a worker process as the name of its file; read there once."""
+    return FaceMesh(path)
+
+
 class FaceMesh:
     """MediaPipe's Face Mesh as a source of 3D faces (:class:`facedepth_kit.faces.photos.reconstruction.MeshSource`).
 
@@ -120,6 +126,9 @@ class FaceMesh:
         else:
             raise KitError(f"{self.path}: found a {self.path.suffix or 'nameless'} file, expected a .whl or .task")
         self.triangles = closed(triangles)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _on_worker, (self.path,)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +226,12 @@ def load_checkpoint(model: keras.Model, prefix: str | Path) -> None:
 # --- Photos in, faces out -----------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1)
+def _on_worker(root: str | Path | None, checkpoint: str | Path | None) -> PRNet:
+    """A PRNet that travelled to a worker process as its arguments; read there once."""
+    return PRNet(root, checkpoint=checkpoint)
+
+
 class PRNet:
     """PRNet with its weights, as a source of 3D faces (:class:`facedepth_kit.faces.photos.reconstruction.MeshSource`).
 
@@ -238,6 +244,7 @@ class PRNet:
     name = "PRNet"
 
     def __init__(self, root: str | Path | None = None, *, checkpoint: str | Path | None = None) -> None:
+        self._arguments = (root, checkpoint)
         folder = find_root(root)
         prefix = folder / CHECKPOINT if checkpoint is None else Path(str(checkpoint).removesuffix(INDEX_SUFFIX))
         _check_present(folder, prefix)
@@ -249,6 +256,9 @@ class PRNet:
         load_checkpoint(self.model, prefix)
         self._prefix = prefix
         self._official = checkpoint is None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _on_worker, self._arguments
 
     @cached_property
     def fingerprint(self) -> str:

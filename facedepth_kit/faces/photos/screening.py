@@ -18,20 +18,25 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import heapq
 import io
+import itertools
+import json
 import os
-import sqlite3
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import open_parts
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.photos.reconstruction import SUFFIXES, photo_size
 
@@ -47,7 +52,7 @@ FEWEST = 8
 FORMAT = 1
 STATUSES: tuple[Status, ...] = ("duplicate", "oversized", "deformed", "no face", "unreadable", "kept")
 COLUMNS = ("file", "status", "width", "height", "sha3_512", "same_as", "sides_outside", "worst_excess", "note")
-COMMIT_EVERY = 256
+PART = 256  # photos in a part of the journal
 
 
 # --- Meshes ---------------------------------------------------------------------------------------------------------
@@ -268,9 +273,10 @@ def screen(
 
     ``meshes`` turns the photos that passed the first two stages into meshes of ``triangles``, one by one; without it
     or without ``ranges`` the third stage is left out. Photos are read one at a time, and what is known of them (path,
-    digest, size, verdict) lies in a journal beside the output, so that memory does not grow with the folder and a
+    digest, size, verdict) lies in a journal beside the output, so that memory holds a few bytes a photo and a
     killed run goes on where it was; the journal goes when the CSV is written. Files that changed in between are
-    looked at again. Raises :class:`KitError` for a folder that is none or an output that exists.
+    looked at again. Raises :class:`KitError` for a folder that is none, an output that exists, while another run works
+    on the same output, and when the disk is full.
     """
     folder, output = Path(folder), Path(output)
     if not folder.is_dir():
@@ -279,21 +285,16 @@ def screen(
         raise KitError(f"{output}: found a file that is already there, expected a new one (--overwrite replaces it)")
     if ranges is not None and triangles is not None and ranges.topology != topology_digest(triangles):
         raise KitError(f"ranges: found those of {ranges.source}, expected those of the meshes at hand")
-    output.parent.mkdir(parents=True, exist_ok=True)
     journal = output.with_name(f"{output.name}.journal")
-    with closing(_open_journal(journal)) as database:
-        _list(database, folder)
-        _hash(database, folder, progress)
-        _sort_out(database, largest_px)
+    about = {"format": FORMAT, "screening": "digests and verdicts of photos"}
+    parts, holds = ("digests_*.json", "verdicts_*.json"), "the journal of a screening"
+    with open_parts(journal, about, name="screening.json", fixed=tuple(about), parts=parts, holds=holds):
+        digests, verdicts = _digests(journal, folder, progress), None
         if meshes is not None and ranges is not None and triangles is not None:
-            _look(database, folder, meshes, ranges, sides_of(triangles), progress)
-        else:
-            database.execute("UPDATE photos SET status = 'kept' WHERE status IS NULL")
-        database.commit()
-        _write(database, output, overwrite)
-        counts = dict(database.execute("SELECT status, COUNT(*) FROM photos GROUP BY status"))
-    journal.unlink()
-    numbers = {status: counts.get(status, 0) for status in STATUSES}
+            sides = sides_of(triangles)
+            verdicts = _verdicts(journal, digests, folder, largest_px, meshes, ranges, sides, progress)
+        numbers = _write(journal, digests, verdicts, output, largest_px, overwrite)
+        shutil.rmtree(journal)
     return Counts(
         sum(numbers.values()),
         numbers["duplicate"],
@@ -332,146 +333,211 @@ def kept_photos(table: str | Path) -> Callable[[str], bool]:
     return lambda name: name not in discarded
 
 
-def _open_journal(path: Path) -> sqlite3.Connection:
+# --- The journal ----------------------------------------------------------------------------------------------------
+#
+# Two lists of photos in the order of their paths, one of digests and one of verdicts, each in parts of 256 rows. A row
+# is a photo's path, a stamp (what the rest of the row depends on: the file's size and time of change, the ranges) and
+# what was found. A run makes each list anew and takes over every row of earlier runs whose stamp still holds.
+
+Row = list[Any]
+
+
+def _make_list(
+    journal: Path, kind: str, photos: Iterable[tuple[str, str]], work: Callable[[Sequence[str]], Iterable[Row]]
+) -> str:
+    """Write a list's parts: for each of ``photos`` (path and stamp) an earlier row, or what ``work`` finds.
+
+    Returns what the names of the parts begin with.
+    """
+    before = sorted({path.name.rpartition("_")[0] for path in journal.glob(f"{kind}_*")}, reverse=True)
+    this = f"{kind}_{int(before[0].rpartition('_')[2]) + 1 if before else 1:03d}"
+    earlier = heapq.merge(*(_read_list(journal, one) for one in before), key=lambda row: _key(row[0]))
+    known = next(earlier, None)
+    waiting = iter(photos)
+    for number in itertools.count():
+        batch = list(itertools.islice(waiting, PART))
+        if not batch:
+            break
+        rows: dict[str, Row] = {}
+        for name, stamp in batch:
+            while known is not None and _key(known[0]) <= _key(name):
+                if known[:2] == [name, stamp]:
+                    rows[name] = known
+                known = next(earlier, None)
+        new = [name for name, _ in batch if name not in rows]
+        for name, found in zip(new, work(new), strict=True):
+            rows[name] = [name, None, *found]
+        with write_atomically(_part(journal, this, number)) as temporary:
+            temporary.write_text(json.dumps([[name, stamp, *rows[name][2:]] for name, stamp in batch]))
+    for one in before:
+        for path in journal.glob(f"{one}_*"):
+            path.unlink()
+    return this
+
+
+def _read_list(journal: Path, which: str) -> Iterator[Row]:
+    """The rows of a list in order."""
+    for number in itertools.count():
+        rows = _read_part(_part(journal, which, number))
+        if not rows:
+            return
+        yield from rows
+
+
+def _read_part(path: Path) -> list[Row]:
     try:
-        database = sqlite3.connect(path)
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS photos (file BLOB PRIMARY KEY, bytes INTEGER, changed INTEGER, round INTEGER,"
-            " digest BLOB, width INTEGER, height INTEGER, problem TEXT, outside REAL, excess REAL, looked TEXT,"
-            " status TEXT, same_as BLOB)"
-        )
-        database.execute("CREATE INDEX IF NOT EXISTS by_digest ON photos (digest, file)")
-    except sqlite3.DatabaseError as error:
-        raise KitError(f"{path}: found no journal of a screening ({error}), expected one or no such file") from None
-    return database
+        return list(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError):
+        raise KitError(f"{path}: found a damaged part of a journal, expected one that can be read; remove it") from None
 
 
-def _scan(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Photos by relative path, with size and time of change; unsorted, so that nothing is held."""
-    waiting = [""]
-    while waiting:
-        place = waiting.pop()
-        with os.scandir(folder / place) as entries:
-            for entry in entries:
-                name = f"{place}/{entry.name}" if place else entry.name
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():
-                    stat = entry.stat()
-                    yield name, stat.st_size, stat.st_mtime_ns
+def _part(journal: Path, which: str, number: int) -> Path:
+    return journal / f"{which}_{number:06d}.json"
 
 
-def _list(database: sqlite3.Connection, folder: Path) -> None:
-    (last,) = database.execute("SELECT COALESCE(MAX(round), 0) FROM photos").fetchone()
-    database.executemany(
-        "INSERT INTO photos (file, bytes, changed, round) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (file) DO UPDATE SET"
-        " round = ?4, digest = CASE WHEN bytes = ?2 AND changed = ?3 THEN digest END,"
-        " looked = CASE WHEN bytes = ?2 AND changed = ?3 THEN looked END, bytes = ?2, changed = ?3",
-        ((_packed(name), size, changed, last + 1) for name, size, changed in _scan(folder)),
-    )
-    database.execute("DELETE FROM photos WHERE round <= ?", (last,))
-    database.commit()
-
-
-def _hash(database: sqlite3.Connection, folder: Path, progress: bool) -> None:
-    """Digest and size of every photo that has none yet."""
-    from tqdm.auto import tqdm
-
-    (waiting,) = database.execute("SELECT COUNT(*) FROM photos WHERE digest IS NULL").fetchone()
-    with tqdm(total=waiting, desc="digests", unit="photo", disable=not progress) as bar:
-        while names := _next(database, "digest IS NULL"):
-            for name in names:
-                digest, width, height, problem = _examine(folder / name)
-                database.execute(
-                    "UPDATE photos SET digest = ?, width = ?, height = ?, problem = ? WHERE file = ?",
-                    (digest, width, height, problem, _packed(name)),
-                )
-                bar.update()
-            database.commit()
-
-
-def _next(database: sqlite3.Connection, condition: str) -> list[str]:
-    query = f"SELECT file FROM photos WHERE {condition} ORDER BY file LIMIT {COMMIT_EVERY}"
-    return [_unpacked(name) for (name,) in database.execute(query)]
-
-
-def _packed(name: str) -> bytes:
-    """A file's name for the journal: as bytes, since it need not be text."""
+def _key(name: str) -> bytes:
+    """What paths are sorted by: bytes, since a file's name need not be text."""
     return name.encode("utf-8", "surrogateescape")
 
 
-def _unpacked(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
+def _scan(folder: Path, place: str = "") -> Iterator[tuple[str, str]]:
+    """Photos by relative path in order, with size and time of change; one folder's names at a time are held."""
+    found: list[tuple[bytes, bool]] = []
+    with os.scandir(folder / place) as entries:
+        for entry in entries:
+            name = f"{place}{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                found.append((_key(f"{name}/"), True))
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():
+                found.append((_key(name), False))
+    for key, is_folder in sorted(found):
+        name = key.decode("utf-8", "surrogateescape")
+        if is_folder:
+            yield from _scan(folder, name)
+        else:
+            stat = (folder / name).stat()
+            yield name, f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-def _examine(path: Path) -> tuple[bytes, int | None, int | None, str]:
+# --- The stages -----------------------------------------------------------------------------------------------------
+
+
+def _digests(journal: Path, folder: Path, progress: bool) -> str:
+    """The list of digests: path, stamp, digest (empty: not to be opened), width, height, problem."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc="digests", unit="photo", disable=not progress) as bar:
+
+        def examine(names: Sequence[str]) -> Iterator[Row]:
+            for name in names:
+                yield _examine(folder / name)
+                bar.update()
+
+        return _make_list(journal, "digests", _scan(folder), examine)
+
+
+def _examine(path: Path) -> Row:
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha3_512").digest()
+            digest = hashlib.file_digest(file, "sha3_512").hexdigest()
     except OSError as error:
-        return b"", None, None, error.strerror or type(error).__name__
+        return ["", None, None, error.strerror or type(error).__name__]
     try:
-        return digest, *photo_size(path), ""
+        return [digest, *photo_size(path), ""]
     except KitError as error:
-        return digest, None, None, str(error).removeprefix(f"{path}: ")
+        return [digest, None, None, str(error).removeprefix(f"{path}: ")]
 
 
-def _sort_out(database: sqlite3.Connection, largest_px: int) -> None:
-    """The first two stages; what they leave gets no status yet."""
+def _sorted_out(journal: Path, digests: str, largest_px: int) -> Iterator[tuple[Row, Status | None, str]]:
+    """The rows of the list of digests with their status after the first two stages (None: passed), and the first copy
+    of a duplicate."""
+    first = _first_copies(journal, digests)
+    part = lru_cache(maxsize=4)(lambda number: _read_part(_part(journal, digests, number)))
+    for number, row in enumerate(_read_list(journal, digests)):
+        _, _, digest, width, height, problem = row
+        place, index = divmod(int(first[number]), PART)
+        copied = part(place)[index] if first[number] != number else row
+        if copied is not row and copied[2] == digest:
+            yield row, "duplicate", copied[0]
+        elif problem:
+            yield row, "unreadable", ""
+        else:
+            yield row, "oversized" if max(width, height) > largest_px else None, ""
+
+
+def _first_copies(journal: Path, digests: str) -> npt.NDArray[np.int64]:
+    """For each photo, the number of the first one whose digest begins with the same 64 bits."""
     # An empty digest stands for a file that could not be opened: it is no copy of the next such one.
-    database.execute(
-        "UPDATE photos SET same_as = CASE WHEN length(digest) > 0 THEN"
-        " (SELECT MIN(other.file) FROM photos AS other WHERE other.digest = photos.digest) END"
-    )
-    database.execute(
-        "UPDATE photos SET status = CASE WHEN same_as < file THEN 'duplicate' WHEN problem != '' THEN 'unreadable'"
-        " WHEN width > ?1 OR height > ?1 THEN 'oversized' END",
-        (largest_px,),
-    )
-    database.commit()
+    rows = enumerate(_read_list(journal, digests))
+    beginnings = np.fromiter((int(row[2][:16], 16) if row[2] else number for number, row in rows), np.uint64)
+    order = np.argsort(beginnings, kind="stable")
+    new = np.ones(len(order), np.bool_)
+    new[1:] = beginnings[order[1:]] != beginnings[order[:-1]]
+    starts = np.flatnonzero(new)
+    first = np.empty(len(order), np.int64)
+    first[order] = order[starts][np.cumsum(new) - 1]
+    return first
 
 
-def _look(
-    database: sqlite3.Connection, folder: Path, meshes: Meshes, ranges: SideRanges, sides: IntArray, progress: bool
-) -> None:
-    """The third stage. A mesh counts as looked at by these ranges only: with others it is compared anew."""
+def _verdicts(
+    journal: Path,
+    digests: str,
+    folder: Path,
+    largest_px: int,
+    meshes: Meshes,
+    ranges: SideRanges,
+    sides: IntArray,
+    progress: bool,
+) -> str:
+    """The third stage: the list of verdicts, with path, stamp, verdict, shares outside and worst excess, problem."""
     from tqdm.auto import tqdm
 
     marks = hashlib.sha256(ranges.low.tobytes() + ranges.high.tobytes()).hexdigest()[:12]
-    database.execute("UPDATE photos SET looked = NULL WHERE looked NOT LIKE ?", (f"{marks}%",))
-    (waiting,) = database.execute("SELECT COUNT(*) FROM photos WHERE status IS NULL AND looked IS NULL").fetchone()
-    with tqdm(total=waiting, desc="meshes", unit="photo", disable=not progress) as bar:
-        while names := _next(database, "status IS NULL AND looked IS NULL"):
-            for name, found in zip(names, meshes(folder / name for name in names), strict=True):
-                outside = excess = None
-                looked = f"{marks} {'unreadable' if found.problem else 'no face'}"
-                if found.vertices is not None:
-                    shape = ranges.shape(side_lengths(found.vertices, sides))
-                    outside, excess = shape.outside, min(shape.excess, 1e9)
-                    looked = f"{marks} {'deformed' if ranges.deformed(shape) else 'kept'}"
-                database.execute(
-                    "UPDATE photos SET outside = ?, excess = ?, looked = ?, problem = ? WHERE file = ?",
-                    (outside, excess, looked, found.problem.removeprefix(f"{folder / name}: "), _packed(name)),
-                )
-                bar.update()
-            database.commit()
-    database.execute("UPDATE photos SET status = substr(looked, ?) WHERE status IS NULL", (len(marks) + 2,))
-
-
-def _write(database: sqlite3.Connection, output: Path, overwrite: bool) -> None:
-    query = (
-        "SELECT file, status, width, height, digest, CASE WHEN status = 'duplicate' THEN same_as END, outside, excess,"
-        " problem FROM photos ORDER BY file"
+    limits = f"{ranges.outside_limit!r} {ranges.excess_limit!r}"
+    passed = (
+        (row[0], f"{row[1]} {marks} {limits}")
+        for row, status, _ in _sorted_out(journal, digests, largest_px)
+        if status is None
     )
+    with tqdm(desc="meshes", unit="photo", disable=not progress) as bar:
+
+        def look(names: Sequence[str]) -> Iterator[Row]:
+            for name, found in zip(names, meshes(folder / name for name in names), strict=True):
+                bar.update()
+                if found.vertices is None:
+                    problem = found.problem.removeprefix(f"{folder / name}: ")
+                    yield ["unreadable" if problem else "no face", None, None, problem]
+                else:
+                    shape = ranges.shape(side_lengths(found.vertices, sides))
+                    verdict = "deformed" if ranges.deformed(shape) else "kept"
+                    yield [verdict, shape.outside, min(shape.excess, 1e9), ""]
+
+        return _make_list(journal, "verdicts", passed, look)
+
+
+def _write(
+    journal: Path, digests: str, verdicts: str | None, output: Path, largest_px: int, overwrite: bool
+) -> Counter[Status]:
+    """Write the table; returns how many photos there are of each status."""
+    counts: Counter[Status] = Counter()
+    looked = _read_list(journal, verdicts) if verdicts else None
     with (
         write_atomically(output, overwrite) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for name, status, width, height, digest, same_as, outside, excess, problem in database.execute(query):
+        for row, status, same_as in _sorted_out(journal, digests, largest_px):
+            name, _, digest, width, height, problem = row
+            outside = excess = None
+            if status is None and looked is not None:
+                _, _, status, outside, excess, problem = next(looked)
+            status = status or "kept"
+            counts[status] += 1
             numbers = ["" if number is None else f"{number:.6g}" for number in (outside, excess)]
-            names = [_unpacked(name), status, width, height, digest.hex(), _unpacked(same_as or b"")]
-            writer.writerow([*names, *numbers, problem])
+            writer.writerow([name, status, width, height, digest, same_as, *numbers, problem])
+    return counts

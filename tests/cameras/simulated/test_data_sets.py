@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -30,6 +32,7 @@ from facedepth_kit.cameras.simulated.data_sets import (
 )
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import only_run
 
 # A camera of a quarter of the resolution: the same scenes in a sixteenth of the time.
 SMALL = RealSenseSettings(ActiveStereo(focal_px=160.0), 320, 180, 230.0)
@@ -277,18 +280,27 @@ def test_a_killed_run_goes_on_where_it_was_and_leaves_no_process(stereo: Recordi
     assert times == {name: (folder / name / "000_depth.png").stat().st_mtime_ns for name in finished}
 
 
-def test_a_hidden_folder_of_a_running_process_is_left_alone(stereo: RecordingFolder) -> None:
-    running = stereo.root / f".partial-{os.getpid()}-abc-0001_bona_fide"
-    running.mkdir()
-    write_realsense(stereo.root, 12, seed=SEED, settings=replace(SMALL, frames_per_recording=3), progress=False)
-    assert running.is_dir()
-    running.rmdir()
+def test_a_second_run_on_the_same_folder_ends_at_once(stereo: RecordingFolder) -> None:
+    before = digests(stereo.root)
+    settings = replace(SMALL, frames_per_recording=3)
+    with only_run(stereo.root):
+        write_realsense(stereo.root, 12, seed=SEED, settings=settings, progress=False)  # whole: only opened
+        (stereo.root / "0001_bona_fide").rename(stereo.root / "away")
+        with pytest.raises(KitError, match="found another run at work"):
+            write_realsense(stereo.root, 12, seed=SEED, settings=settings, progress=False)
+        (stereo.root / "away").rename(stereo.root / "0001_bona_fide")
+    assert digests(stereo.root) == before
 
 
 def test_more_people_extend_a_data_set(kinect: KinectFaceDB, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without writing them: the person who is there stays, the next are planned."""
     planned: list[int] = []
-    monkeypatch.setattr(simulated, "_run", lambda work, jobs, *rest: planned.extend(job[1] for job in jobs))
+
+    def plan(work: object, jobs: Iterable[tuple[Any, ...]], **options: object) -> Iterator[None]:
+        planned.extend(job[1] for job in jobs)
+        yield from ()
+
+    monkeypatch.setattr(simulated, "run_jobs", plan)
     write_kinectfacedb(kinect.root, 1, seed=SEED, progress=False)
     assert planned == []
     with pytest.raises(KitError, match="no person '0002'"):  # nobody wrote it
@@ -308,7 +320,7 @@ def test_another_seed_or_other_files_are_refused(kinect: KinectFaceDB, tmp_path:
         write_realsense(tmp_path / "mine.txt", 3, seed=SEED)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "simulated.json").write_text("{")
-    with pytest.raises(KitError, match="found a damaged file"):
+    with pytest.raises(KitError, match=r"simulated\.json: found no readable JSON"):
         write_realsense(tmp_path / "damaged", 3, seed=SEED)
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
