@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
@@ -46,7 +47,7 @@ def run_jobs(
     """
     if executor is None and workers <= 1:
         for job in jobs:
-            yield _named(name, job, lambda job=job: work(*job))
+            yield _named(name, job, partial(work, *job))
     elif executor is None:
         with process_pool(workers) as pool:
             yield from _in_order(pool, work, jobs, name, ahead or AHEAD * workers)
