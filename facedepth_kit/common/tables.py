@@ -84,12 +84,17 @@ def read_table(path: Path, *, texts: Sequence[str] = ()) -> DataFrame:
 def markdown_table(table: Table, *, digits: int = 4) -> str:
     """A table as Markdown, numbers with ``digits`` decimals and to the right."""
     known = frame(table)
-    shown = _formatted(known, lambda number: _plain(f"{number:.{digits}f}"))
+    shown = shown_table(known, digits=digits)
     sides = ["right" if any(_is_number(cell) and cell == cell for cell in known[name]) else "left" for name in known]
     text = shown.replace(r"\|", r"\\|", regex=True).to_markdown(
         index=False, tablefmt="pipe", disable_numparse=True, colalign=sides if len(shown) else None
     )
     return f"{text}\n"
+
+
+def shown_table(table: Table, *, digits: int = 4) -> DataFrame:
+    """A table to be looked at: cells as text, numbers with ``digits`` decimals."""
+    return _formatted(frame(table), lambda number: _plain(f"{number:.{digits}f}"))
 
 
 def rounded(number: float, significant: int = SIGNIFICANT) -> str:

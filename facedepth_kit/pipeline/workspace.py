@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir, repository_root, results_dir, write_atomically
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.common.settings import settings_hash
-from facedepth_kit.common.tables import Table, markdown_table, read_table, write_table
+from facedepth_kit.common.tables import Table, markdown_table, read_table, shown_table, write_table
 from facedepth_kit.pairs.store import PairStore, SynthesisSettings, synthesize
 from facedepth_kit.pipeline.manifest import durations
 from facedepth_kit.pipeline.notebooks import maker
@@ -25,9 +27,24 @@ from facedepth_kit.pipeline.profiles import Profile, get_profile
 from facedepth_kit.pipeline.sources import code_digest
 
 if TYPE_CHECKING:  # slow to import, and needed only where something is shown
-    from IPython.display import Image, Markdown
+    from IPython.display import Image
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class ShownTable:
+    """A data frame and its caption, as a notebook shows them."""
+
+    frame: DataFrame
+    caption: str
+
+    def _repr_html_(self) -> str:
+        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(self.caption, quote=False))
+        return f"{self.frame.to_html(index=False)}\n<p>{text}</p>"
+
+    def _repr_markdown_(self) -> str:
+        return f"{markdown_table(self.frame)}\n{self.caption}\n"
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,11 @@ class Workspace:
     seed: int
     figures: Path
     results: Path
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody steps through the notebook: bars are shown then, and left out of headless runs."""
+        return "staging" not in self.figures.parts
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator of its own for every purpose, so that adding a cell does not change the numbers of the next."""
@@ -75,15 +97,18 @@ class Workspace:
 
         return Image(data=_png(figure), width=min(width, int(figure.get_size_inches()[0] * 110)))
 
-    def save_table(self, name: str, rows: Table, caption: str, *, digits: int = 4) -> Markdown:
-        """Write a table as ``name``.csv and ``name``.md (with ``caption``), and return them to be shown."""
-        from IPython.display import Markdown
+    def save_table(
+        self, name: str, rows: Table, caption: str, *, digits: int = 4, shown: Table | None = None
+    ) -> ShownTable:
+        """Write a table as ``name``.csv and ``name``.md (with ``caption``), and return it to be shown.
 
+        ``shown``: a shorter form of a long table, shown in its place; the caption then says where the long one lies.
+        """
         write_table(self.figures / f"{name}.csv", rows)
-        text = markdown_table(rows, digits=digits) + f"\n{caption}\n"
         with write_atomically(self.figures / f"{name}.md", overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return Markdown(text)
+            temporary.write_text(f"{markdown_table(rows, digits=digits)}\n{caption}\n", encoding="utf-8")
+        long = f" All rows: `{self._destination()}/{name}.csv`." if shown is not None else ""
+        return ShownTable(shown_table(rows if shown is None else shown, digits=digits), caption + long)
 
     def read_table(self, name: str) -> DataFrame:
         """A table that some notebook saved (``name`` without ``.csv``)."""
@@ -115,11 +140,11 @@ class Workspace:
         settings = settings or SynthesisSettings()
         seed = zlib.crc32(f"{self.seed} {purpose}".encode())
         folder = self.cache_folder(purpose, f"{count} {settings_hash(settings)} {seed}", ["facedepth_kit.pairs.store"])
-        return synthesize(folder, count, seed=seed, settings=settings)
+        return synthesize(folder, count, seed=seed, settings=settings, progress=self.by_hand)
 
     def _destination(self) -> str:
-        staged = "staging" in self.figures.parts  # the pipeline moves finished outputs
-        return f"figures/{self.profile.name}" if staged else _short(self.figures)
+        # The pipeline moves finished outputs.
+        return _short(self.figures) if self.by_hand else f"figures/{self.profile.name}"
 
     def _repr_markdown_(self) -> str:
         return (

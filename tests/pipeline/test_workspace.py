@@ -29,10 +29,19 @@ def test_table_as_csv_and_markdown(work: Workspace) -> None:
     shown = work.save_table("table_9", rows, "What it says.")
     assert (work.figures / "table_9.csv").read_text() == "enhancer,mean,same,note\nNone,0.2872,yes,\nDL-Beta,,,x\n"
     text = (work.figures / "table_9.md").read_text()
-    assert text == shown.data
+    assert "0.2872" in shown._repr_html_()
+    assert "<p>What it says.</p>" in shown._repr_html_()
     assert text.splitlines()[2].replace(" ", "") == "|None|0.2872|yes||"
     assert text.endswith("\nWhat it says.\n")
     assert work.read_table("table_9")["mean"][0] == 0.2872
+
+
+def test_of_a_long_table_the_short_form_is_shown_and_the_long_one_saved(work: Workspace) -> None:
+    rows = [{"enhancer": name, "metric": "mean", "value": 1.5} for name in "abc"]
+    html = work.save_table("table_9", rows, "What it says.", shown=[{"enhancer": "all", "mean": 1.5}])._repr_html_()
+    assert len(work.read_table("table_9")) == 3
+    assert "metric" not in html
+    assert "figures/smoke/table_9.csv</code>" in html
 
 
 def test_figure_file_is_the_shown_picture(work: Workspace) -> None:
