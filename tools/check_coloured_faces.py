@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from facedepth_kit.cameras.simulated.prints import Sheet, portrait, print_points_mm, printed_sheet
+from facedepth_kit.cameras.simulated.prints import Sheet, portrait_to_print, print_points_mm, printed_sheet
 from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
 from facedepth_kit.rendering.shading import Light, render_view
 
 FRONTAL = FaceSettings(expressive_share=0.0, head_share=1.0)
@@ -86,7 +86,7 @@ def prints(people: int, seed: int) -> Iterator[Sample]:
         rng = np.random.default_rng((seed, person))
         drawn = draw_face(rng, FRONTAL)
         face = replace(drawn, yaw_deg=rng.uniform(-5, 5), pitch_deg=rng.uniform(-5, 5), roll_deg=0.0)
-        shown = portrait(face, draw_appearance(rng, drawn), draw_light(rng))
+        shown = portrait_to_print(face, draw_appearance(rng, drawn), draw_light(rng))
         for what, bend in (("flat", None), ("bent", rng.uniform(90, 250)), ("bent inwards", -rng.uniform(150, 300))):
             yaw, pitch, roll = rng.uniform(-ANGLE_DEG, ANGLE_DEG, 3)
             sheet = Sheet(shown.width_mm, bend, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)

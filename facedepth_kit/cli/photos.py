@@ -208,7 +208,7 @@ def _print_table_1(counts: Any) -> None:
 def mesh(photos: tuple[Path, ...], output: Path, suffix: str, overwrite: bool, source: PhotoSource) -> int:
     """Write the 3D faces of photos, or of folders of them, as PLY or OBJ."""
     from facedepth_kit.faces.photos.reconstruction import photo_files, reconstruct
-    from facedepth_kit.rendering.mesh_files import write_mesh
+    from facedepth_kit.rendering.mesh import write_mesh
 
     given: list[tuple[Path, Path]] = []
     for photo in photos:

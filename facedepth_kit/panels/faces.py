@@ -70,7 +70,8 @@ class FaceChoice:
 
     def landmarks(self) -> npt.NDArray[np.float64]:
         """The face model's own 68 landmarks in the image of :meth:`render`, float64 (68, 2) pixels."""
-        from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+        from facedepth_kit.faces.people.landmarks import landmarks_68_mm
+        from facedepth_kit.rendering.camera import project_points
 
         parameters = self.parameters()
         camera = fit_camera(face_mesh(parameters), fill=FILL)

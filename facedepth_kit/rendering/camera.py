@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import SIZE
@@ -48,6 +49,11 @@ def project(vertices_mm: FloatArray, camera: Camera) -> FloatArray:
         [camera.centre_px[0] + vertices_mm[:, 0] * scale, camera.centre_px[1] - vertices_mm[:, 1] * scale, depth_mm],
         axis=1,
     ).astype(np.float32)
+
+
+def project_points(points_mm: npt.NDArray[np.floating], camera: Camera) -> npt.NDArray[np.float64]:
+    """Points (n, 3) to the picture's pixels (n, 2), x right and y down; the centre of the top left pixel is (0, 0)."""
+    return project(np.asarray(points_mm, np.float32), camera)[:, :2].astype(np.float64) - 0.5
 
 
 def fit_camera(

@@ -1,4 +1,4 @@
-"""Triangle meshes, and meshes with a surface to look at.
+"""Triangle meshes, meshes with a surface to look at, and files of them.
 
 All follow the face model's axes, in millimetres: x to the image's right, y up, z towards the camera, with the origin
 inside the head.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import write_atomically
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,6 +30,10 @@ class Mesh:
 
     vertices_mm: FloatArray
     triangles: npt.NDArray[np.int32]
+
+    def moved(self, by_mm: npt.ArrayLike) -> Mesh:
+        """The same, shifted by (x, y, z)."""
+        return Mesh((self.vertices_mm + np.asarray(by_mm, np.float64)).astype(np.float32), self.triangles)
 
 
 def joined(meshes: Sequence[Mesh]) -> Mesh:
@@ -59,6 +65,31 @@ class ColouredMesh:
             )
 
 
+def painted(mesh: Mesh, colour: tuple[float, float, float], gloss: float = 0.0, name: str = "") -> ColouredMesh:
+    """A mesh of one colour (linear albedo)."""
+    count = len(mesh.vertices_mm)
+    colours = np.tile(np.asarray(colour, np.float32), (count, 1))
+    return ColouredMesh(mesh, colours, np.full(count, gloss, np.float32), name)
+
+
+def grid_triangles(rows: int, columns: int, *, closed: bool = False) -> npt.NDArray[np.int32]:
+    """Triangles (T, 3) between the points of a grid, numbered row by row, two for each cell.
+
+    Counter-clockwise where rows run down and columns to the right; ``closed`` joins the last column to the first.
+    """
+    number = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    right = np.roll(number, -1, axis=1)
+    if not closed:
+        number, right = number[:, :-1], right[:, :-1]
+    a, b, c, d = number[:-1].ravel(), number[1:].ravel(), right[1:].ravel(), right[:-1].ravel()
+    return np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+
+
+def quad_triangles(quads: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+    """Two triangles for each quad (Q, 4): first halves, then second halves."""
+    return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
+
+
 @numba.njit(cache=True, nogil=True)
 def _vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int32]) -> FloatArray:
     """Smooth normals: the area-weighted mean over the triangles around each vertex."""
@@ -84,3 +115,28 @@ def _vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int32]) -> F
 def vertex_normals(mesh: Mesh) -> FloatArray:
     """Smooth outward normals of length 1, float32 (V, 3); 0 for vertices of no triangle."""
     return _vertex_normals(mesh.vertices_mm, mesh.triangles)
+
+
+def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = False) -> None:
+    """Write a mesh as Wavefront OBJ (text) or PLY (binary), by the ending of ``path``; whole or not at all.
+
+    Millimetres, x to the right, y up, z towards the viewer, triangles counter-clockwise. Vertices that no triangle
+    uses are left out. Raises :class:`KitError` for another ending and for a file that is there unless ``overwrite``.
+    """
+    import trimesh
+    from trimesh.exchange.obj import export_obj
+    from trimesh.exchange.ply import export_ply
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".obj", ".ply"):
+        raise KitError(f"{path}: found the ending {path.suffix!r}, expected .obj or .ply")
+    written = trimesh.Trimesh(mesh.vertices_mm, mesh.triangles, process=False)
+    written.remove_unreferenced_vertices()
+    if suffix == ".obj":
+        text = export_obj(written, include_normals=False, header="face, millimetres", digits=4)
+        content = text.encode("ascii")
+    else:
+        content = export_ply(written, vertex_normal=False)
+    with write_atomically(path, overwrite) as temporary:
+        temporary.write_bytes(content)

@@ -121,10 +121,11 @@ work.show(strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(d
 # pretend to have only the picture. (This person does not exist. Set `photo` above to use a photo of your own.)
 
 # %%
-from facedepth_kit.faces.photos.portraits import portrait, source_at_hand
+from facedepth_kit.faces.people.portraits import draw_portrait
+from facedepth_kit.faces.photos.unwrapping import source_at_hand
 from facedepth_kit.faces.photos.reconstruction import find_faces, read_photo
 
-taken = portrait(face, work.rng("the photo"))
+taken = draw_portrait(face, work.rng("the photo"))
 source = source_at_hand(taken)
 picture = taken.picture
 if photo and source.fingerprint != "stand-in":
@@ -214,12 +215,12 @@ work.save_figure(ground_truth_process(ways), "figure_03.png", caption)
 
 # %%
 from facedepth_kit.depth import DepthImage
-from facedepth_kit.faces.photos.portraits import Portrait
+from facedepth_kit.faces.people.portraits import Portrait
 from facedepth_kit.rendering.mesh import Mesh
 
 rng = work.rng("figure 4")
 sizes = (180, 460, 108, 320)
-people = [portrait(draw_face(rng), rng, size_px=size) for size in sizes]
+people = [draw_portrait(draw_face(rng), rng, size_px=size) for size in sizes]
 
 
 def render(mesh: Mesh) -> DepthImage:

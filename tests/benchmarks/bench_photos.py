@@ -16,8 +16,8 @@ from PIL import Image
 
 from facedepth_kit.depth import own_range
 from facedepth_kit.faces.people.parametric import draw_face
+from facedepth_kit.faces.people.portraits import draw_portrait
 from facedepth_kit.faces.photos.mediapipe_mesh import FaceMesh
-from facedepth_kit.faces.photos.portraits import portrait
 from facedepth_kit.faces.photos.prnet import PRNet
 from facedepth_kit.faces.photos.reconstruction import MeshSource, find_faces, read_photo, reconstruct
 from facedepth_kit.faces.photos.unwrapping import StandIn
@@ -31,7 +31,7 @@ SIZES = {"0.1 megapixels": 320, "1 megapixel": 1000, "12 megapixels": 3464}
 def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same rendered portrait as JPEG at three sizes."""
     folder = tmp_path_factory.mktemp("photos")
-    picture = portrait(draw_face(np.random.default_rng(5)), np.random.default_rng(6), size_px=1000).picture
+    picture = draw_portrait(draw_face(np.random.default_rng(5)), np.random.default_rng(6), size_px=1000).picture
     paths = {}
     for name, side in SIZES.items():
         paths[name] = folder / f"{side}.jpg"
@@ -61,7 +61,7 @@ def sources(folder: Path) -> list[MeshSource]:
 
 def test_one_photo_step_by_step(photos: dict[str, Path], tmp_path: Path) -> None:
     settings = SynthesisSettings()
-    taken = portrait(draw_face(np.random.default_rng(5)), np.random.default_rng(6))
+    taken = draw_portrait(draw_face(np.random.default_rng(5)), np.random.default_rng(6))
     stand_in = StandIn(taken.face, taken.camera)
     crop = stand_in.crop(taken.picture, find_faces(taken.picture)[0])
     mesh = stand_in.mesh(stand_in.faces([crop])[0])  # type: ignore[arg-type]

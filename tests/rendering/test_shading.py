@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import trimesh
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, vertex_normals
@@ -102,7 +103,6 @@ def test_more_samples_change_edges_of_the_picture_only() -> None:
 
 
 def test_vertex_normals_of_a_sphere_point_outwards() -> None:
-    trimesh = pytest.importorskip("trimesh")
     sphere = trimesh.creation.icosphere(subdivisions=4, radius=80)
     normals = vertex_normals(Mesh(sphere.vertices.astype(np.float32), sphere.faces.astype(np.int32)))
     np.testing.assert_allclose(normals, sphere.vertices / 80, atol=0.01)

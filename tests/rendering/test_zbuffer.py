@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import trimesh
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.parametric import FaceParameters, face_mesh
@@ -22,7 +23,7 @@ def test_a_slanted_plane_is_exact_at_every_pixel() -> None:
 
 
 def test_a_sphere_is_exact_within_its_facets() -> None:
-    trimesh = pytest.importorskip("trimesh")  # only for the facets
+
     sphere = trimesh.creation.icosphere(subdivisions=6, radius=80)
     depth = render_depth_mm(Mesh(sphere.vertices.astype(np.float32), sphere.faces.astype(np.int32)), CAMERA)
     rx, ry = rays()

@@ -29,7 +29,7 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
     write_variant,
 )
 from facedepth_kit.cameras.simulated.occluders import hand_over_mouth, sheet_of_paper, sunglasses
-from facedepth_kit.cameras.simulated.prints import Portrait, Sheet, portrait, print_points_mm, printed_sheet
+from facedepth_kit.cameras.simulated.prints import Sheet, portrait_to_print, print_points_mm, printed_sheet
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight
 from facedepth_kit.cameras.simulated.stage import (
     Person,
@@ -49,6 +49,7 @@ from facedepth_kit.common.parts import open_parts, read_description
 from facedepth_kit.common.paths import write_folder_atomically
 from facedepth_kit.common.settings import to_dict
 from facedepth_kit.faces.people.landmarks import MARK_NAMES, marks_from_landmarks
+from facedepth_kit.faces.people.portraits import Portrait
 from facedepth_kit.rendering.camera import Camera
 from facedepth_kit.rendering.shading import Light
 
@@ -347,7 +348,7 @@ def _paper(
 ) -> tuple[Portrait, Sheet]:
     """What is printed, and on what."""
     width_mm, radius_mm = float(rng.uniform(*settings.print_mm)), float(rng.uniform(*settings.bend_mm))
-    picture = portrait(person.face, person.appearance, _light(rng, strength=0.6))
+    picture = portrait_to_print(person.face, person.appearance, _light(rng, strength=0.6))
     return picture, Sheet(width_mm, radius_mm if kind == "bent_print" else None)
 
 

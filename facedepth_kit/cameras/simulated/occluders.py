@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined, painted
 
 Points = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
 Side = Literal["left", "right"]
 
-RIGHT_EYE, LEFT_EYE, MOUTH, BRIDGE, NOSE_TIP, CHIN = slice(36, 42), slice(42, 48), slice(48, 68), 27, 30, 8
+RIGHT_EYE, LEFT_EYE, MOUTH, NOSE_TIP, CHIN = slice(36, 42), slice(42, 48), slice(48, 68), 30, 8
 EARS = (0, 16)  # the jaw line's ends, in the image on the left and on the right
 LENS_MM = (29.0, 23.0)  # half of a lens' width and height
 LENS_CURVE_MM = 120.0  # about base curve 4.5
@@ -139,14 +139,6 @@ def sheet_of_paper(landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *
     return painted(_grid(frame.back(points.reshape(-1, 3)), *u.shape), (0.78, 0.78, 0.76), 0.1, "paper")
 
 
-def painted(mesh: Mesh, colour: Colour, gloss: float, name: str) -> ColouredMesh:
-    """A mesh of one colour (linear albedo)."""
-    count = len(mesh.vertices_mm)
-    return ColouredMesh(
-        mesh, np.tile(np.asarray(colour, np.float32), (count, 1)), np.full(count, gloss, np.float32), name
-    )
-
-
 class _Surface:
     """How far out of the face its surface reaches, asked for in the face's axes."""
 
@@ -207,7 +199,7 @@ def _glasses(
         return np.concatenate([centre + offset, out[:, None]], axis=1)
 
     lenses = tuple(
-        _wrapped(frame.back(placed(disc, centre)), len(rings), len(outline))
+        _grid(frame.back(placed(disc, centre)), len(rings), len(outline), closed=True)
         for disc, centre in zip(discs, centres, strict=True)
     )
     colour = tuple(float(c) for c in rng.uniform(0.01, 0.08) * rng.uniform(0.6, 1.4, 3))
@@ -244,20 +236,14 @@ def _capsule(start: Points, end: Points, radius: float, end_radius: float) -> Me
     angles = 2 * np.pi * np.arange(count) / count
     ring = np.cos(angles)[:, None] * u + np.sin(angles)[:, None] * v
     points = np.concatenate([start + axis * height + ring * r for height, r in profile])
-    return _wrapped(points, len(profile), count)
+    return _grid(points, len(profile), count, closed=True)
 
 
-def _wrapped(points: Points, rows: int, columns: int) -> Mesh:
-    i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
+def _grid(points: Points, rows: int, columns: int, *, closed: bool = False) -> Mesh:
+    """A mesh of rows of points; ``closed`` joins the last column to the first."""
+    i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
     k = (j + 1) % columns
     a, b, c, d = i * columns + j, i * columns + k, (i + 1) * columns + j, (i + 1) * columns + k
-    triangles = np.concatenate([np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, c), (b, d, c))])
-    return Mesh(points.astype(np.float32), triangles.astype(np.int32))
-
-
-def _grid(points: Points, rows: int, columns: int) -> Mesh:
-    i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
-    a, b, c, d = i * columns + j, i * columns + j + 1, (i + 1) * columns + j, (i + 1) * columns + j + 1
     triangles = np.concatenate([np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, c), (b, d, c))])
     return Mesh(points.astype(np.float32), triangles.astype(np.int32))
 

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.faces.people.appearance import Appearance, coloured_person
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.depth import Picture
+from facedepth_kit.faces.people.appearance import Appearance
 from facedepth_kit.faces.people.parametric import FaceParameters, rotation
+from facedepth_kit.faces.people.portraits import Portrait, take_portrait
 from facedepth_kit.rendering.camera import Camera
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
-from facedepth_kit.rendering.shading import Light, decode_srgb, render_view
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, grid_triangles
+from facedepth_kit.rendering.shading import Light, decode_srgb
 
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
@@ -26,15 +27,6 @@ PAPER, INK = 0.82, 0.03  # linear albedo of white paper, and of the darkest prin
 SPACING_MM = 0.9  # one vertex carries one colour
 PORTRAIT_MM = (190.0, 250.0)  # the face's surroundings that a portrait shows
 PORTRAIT_DISTANCE_MM = 1200.0
-
-
-@dataclass(frozen=True, eq=False)
-class Portrait:
-    """A picture to print, uint8 (h, w, 3) RGB, its landmarks, float64 (68, 2) in pixels, and its life-size width."""
-
-    picture: npt.NDArray[np.uint8]
-    landmarks: Points
-    width_mm: float
 
 
 @dataclass(frozen=True)
@@ -66,16 +58,14 @@ class Sheet:
         return flat @ rotation(self.yaw_deg, self.pitch_deg, self.roll_deg).T + np.asarray(self.centre_mm)
 
 
-def portrait(
-    parameters: FaceParameters, appearance: Appearance, light: Light | None = None, *, px_per_mm: float = 2.5
+def portrait_to_print(
+    face: FaceParameters, appearance: Appearance, light: Light | None = None, *, px_per_mm: float = 2.5
 ) -> Portrait:
-    """A rendered portrait of a person, straight from the front of the camera, to be printed."""
+    """A portrait of a person from 1.2 m, straight from the front, to be printed."""
     width, height = (round(side * px_per_mm) for side in PORTRAIT_MM)
-    camera = Camera(
-        PORTRAIT_DISTANCE_MM, px_per_mm * PORTRAIT_DISTANCE_MM, (width / 2, height / 2), size_px=width, height_px=height
-    )
-    view = render_view(coloured_person(parameters, appearance), camera, light, samples=2)
-    return Portrait(view.picture, project_points(landmarks_68_mm(parameters), camera), PORTRAIT_MM[0])
+    focal_px = px_per_mm * PORTRAIT_DISTANCE_MM
+    camera = Camera(PORTRAIT_DISTANCE_MM, focal_px, (width / 2, height / 2), size_px=width, height_px=height)
+    return take_portrait(face, appearance, camera, light)
 
 
 def print_points_mm(points: npt.NDArray[np.floating], shape: tuple[int, ...], sheet: Sheet) -> Points:
@@ -85,28 +75,11 @@ def print_points_mm(points: npt.NDArray[np.floating], shape: tuple[int, ...], sh
     return sheet.place(offset[:, 0], -offset[:, 1])
 
 
-def printed_face(
-    picture: npt.NDArray[np.uint8],
-    *,
-    width_mm: float,
-    bend: float | None = None,
-    border_mm: float = 10.0,
-    gloss: float = 0.15,
-    yaw_deg: float = 0.0,
-    pitch_deg: float = 0.0,
-    roll_deg: float = 0.0,
-    centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
-) -> ColouredMesh:
-    """A sheet of paper with a picture, uint8 (h, w, 3) RGB, ``width_mm`` wide, in a white border; see :class:`Sheet`.
+def printed_sheet(picture: Picture, sheet: Sheet, *, gloss: float = 0.15) -> ColouredMesh:
+    """A sheet of paper with a picture on it, uint8 (h, w, 3) RGB, in a white border.
 
     Raises :class:`KitError` for another kind of picture, or a bend that the paper does not fit round.
     """
-    sheet = Sheet(width_mm, bend, border_mm, yaw_deg, pitch_deg, roll_deg, centre_mm)
-    return printed_sheet(picture, sheet, gloss=gloss)
-
-
-def printed_sheet(picture: npt.NDArray[np.uint8], sheet: Sheet, *, gloss: float = 0.15) -> ColouredMesh:
-    """Like :func:`printed_face`, for a :class:`Sheet`."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise KitError(f"print: found a picture {picture.dtype} {picture.shape}, expected uint8 (height, width, 3)")
     height_mm = sheet.width_mm * picture.shape[0] / picture.shape[1]
@@ -118,8 +91,5 @@ def printed_sheet(picture: npt.NDArray[np.uint8], sheet: Sheet, *, gloss: float 
     across = (np.arange(colours.shape[1]) - (colours.shape[1] - 1) / 2) * sheet.width_mm / columns
     up = -(np.arange(colours.shape[0]) - (colours.shape[0] - 1) / 2) * height_mm / rows
     x, y = np.meshgrid(across, up)
-    corner = np.arange(x.size, dtype=np.int32).reshape(x.shape)
-    a, b, c, d = (part.ravel() for part in (corner[:-1, :-1], corner[1:, :-1], corner[1:, 1:], corner[:-1, 1:]))
-    triangles = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
-    mesh = Mesh(sheet.place(x.ravel(), y.ravel()).astype(np.float32), triangles)
+    mesh = Mesh(sheet.place(x.ravel(), y.ravel()).astype(np.float32), grid_triangles(*x.shape))
     return ColouredMesh(mesh, colours.reshape(-1, 3), np.full(x.size, gloss, np.float32), "print")

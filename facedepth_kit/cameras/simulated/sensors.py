@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.rendering.camera import Camera
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined, painted
 from facedepth_kit.rendering.shading import Light, render_view
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 
@@ -247,11 +247,7 @@ def align(measured_mm: FloatArray, reference: Camera, camera: Camera, sensor: Se
 
 
 def _moved(parts: Sequence[ColouredMesh], right_mm: float) -> list[ColouredMesh]:
-    return [replace(part, mesh=_shifted(part.mesh, right_mm)) for part in parts]
-
-
-def _shifted(mesh: Mesh, right_mm: float) -> Mesh:
-    return Mesh(mesh.vertices_mm + np.array([right_mm, 0, 0], np.float32), mesh.triangles)
+    return [replace(part, mesh=part.mesh.moved((right_mm, 0, 0))) for part in parts]
 
 
 def _lens_glare_deg(
@@ -261,12 +257,7 @@ def _lens_glare_deg(
     angle_deg = np.full(depth_mm.shape, np.nan, np.float32)
     if not lenses:
         return angle_deg
-    clear = [
-        ColouredMesh(
-            lens, np.zeros((len(lens.vertices_mm), 3), np.float32), np.zeros(len(lens.vertices_mm), np.float32)
-        )
-        for lens in lenses
-    ]
+    clear = [painted(lens, (0.0, 0.0, 0.0)) for lens in lenses]
     glass = render_view(_moved(clear, sensor.colour_mm), reference, Light(shadows=False))
     with np.errstate(invalid="ignore"):
         rows, columns = np.nonzero(glass.depth_mm < depth_mm)
@@ -289,7 +280,7 @@ def _glass_loss(glare_deg: FloatArray, sensor: SensorSettings) -> FloatArray:
 
 def _depth_mm(meshes: Sequence[Mesh], right_mm: float, camera: Camera) -> FloatArray:
     """The scene moved to the right: what a camera that stands as much further left sees."""
-    return render_depth_mm(_shifted(joined(meshes), right_mm), camera)
+    return render_depth_mm(joined(meshes).moved((right_mm, 0, 0)), camera)
 
 
 def _reference_camera(camera: Camera, sensor: SensorSettings) -> Camera:

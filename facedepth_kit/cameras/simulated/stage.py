@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.frame import Intrinsics
-from facedepth_kit.cameras.simulated.occluders import painted, spectacles
+from facedepth_kit.cameras.simulated.occluders import spectacles
 from facedepth_kit.cameras.simulated.sensors import SensorSettings, measure_depth
+from facedepth_kit.depth import Picture
 from facedepth_kit.faces.people.appearance import Appearance, coloured_person, draw_appearance
 from facedepth_kit.faces.people.landmarks import landmarks_68_mm, marks_mm
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, rotation
-from facedepth_kit.rendering.camera import Camera, project
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined
+from facedepth_kit.rendering.camera import Camera, project_points
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined, painted
 from facedepth_kit.rendering.shading import Light, render_view
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 Points = npt.NDArray[np.float64]
-Picture = npt.NDArray[np.uint8]
 Frame = npt.NDArray[np.uint16]
 
 IDENTITY = FaceSettings(expressive_share=0.0, yaw_deg=(0.0, 0.0), pitch_deg=(0.0, 0.0), roll_deg=(0.0, 0.0))
@@ -62,8 +62,8 @@ class Scene:
         """The same, shifted."""
         shift = np.asarray(by_mm, np.float64)
         return Scene(
-            tuple(replace(part, mesh=_shifted(part.mesh, shift)) for part in self.parts),
-            tuple(_shifted(lens, shift) for lens in self.lenses),
+            tuple(replace(part, mesh=part.mesh.moved(shift)) for part in self.parts),
+            tuple(lens.moved(shift) for lens in self.lenses),
             None if self.landmarks_mm is None else self.landmarks_mm + shift,
             None if self.marks_mm is None else self.marks_mm + shift,
         )
@@ -140,7 +140,9 @@ def shoot(
     depth = measure_depth(scene.parts, camera, sensor, rng, lenses=scene.lenses)
     picture = photograph(scene, camera, light).astype(np.float32)
     picture += rng.standard_normal(picture.shape, np.float32) * np.float32(picture_noise)
-    points = [None if known is None else image_points(known, camera) for known in (scene.marks_mm, scene.landmarks_mm)]
+    points = [
+        None if known is None else project_points(known, camera) for known in (scene.marks_mm, scene.landmarks_mm)
+    ]
     return Shot(depth, np.clip(np.rint(picture), 0, 255).astype(np.uint8), *points)
 
 
@@ -154,11 +156,6 @@ def photograph(scene: Scene, camera: Camera, light: Light, *, samples: int = 2) 
         share = np.asarray(cv2.blur(veil, (3, 3)))[..., None]
         picture = np.rint(picture * (1 - share) + 255 * share).astype(np.uint8)
     return picture
-
-
-def image_points(points_mm: Points, camera: Camera) -> Points:
-    """Points (n, 3) as pixels (n, 2); the centre of the top left pixel is (0, 0), as in recordings."""
-    return np.asarray(project(points_mm.astype(np.float32), camera)[:, :2] - 0.5, np.float64)
 
 
 def intrinsics(camera: Camera) -> Intrinsics:
@@ -203,10 +200,6 @@ def _box(middle: Points, size: Points) -> Mesh:
     corners = np.concatenate([signs[list(quad)] for quad in quads]) * size / 2 + middle
     triangles = np.array([[4 * i, 4 * i + a, 4 * i + b] for i in range(6) for a, b in ((1, 2), (2, 3))], np.int32)
     return Mesh(corners.astype(np.float32), triangles)
-
-
-def _shifted(mesh: Mesh, by_mm: Points) -> Mesh:
-    return Mesh((mesh.vertices_mm + by_mm).astype(np.float32), mesh.triangles)
 
 
 def wander(times: Sequence[float] | npt.NDArray[np.floating], rng: np.random.Generator) -> Points:

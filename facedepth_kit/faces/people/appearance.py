@@ -23,7 +23,7 @@ from facedepth_kit.faces.people.parametric import (
     read_asset,
     shown_triangles,
 )
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, grid_triangles
 
 FloatArray = npt.NDArray[np.float32]
 Colour = tuple[float, float, float]
@@ -387,10 +387,7 @@ def _mouth(placement: Placement) -> tuple[Mesh, FloatArray]:
     gaps = 0.85 + 0.15 * np.abs(np.sin(np.pi * side / 7.5)) ** 0.5
     _mix(colours, TEETH, (0.9 * gaps * shown * _step(below, 8.5, 7.0) * _step(side, 22, 14)).astype(np.float32))
     colours.reshape(MOUTH_ROWS, MOUTH_COLUMNS, 3)[[0, 1, -2, -1]] = MOUTH
-    cells = np.arange((MOUTH_ROWS - 1) * MOUTH_COLUMNS).reshape(MOUTH_ROWS - 1, MOUTH_COLUMNS)[:, :-1].ravel()
-    a, b, c, d = cells, cells + MOUTH_COLUMNS, cells + MOUTH_COLUMNS + 1, cells + 1
-    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
-    return Mesh(placement.place(sheet.reshape(-1, 3)), triangles), colours
+    return Mesh(placement.place(sheet.reshape(-1, 3)), grid_triangles(MOUTH_ROWS, MOUTH_COLUMNS)), colours
 
 
 @lru_cache(maxsize=8)
@@ -416,8 +413,11 @@ def paint_head(appearance: Appearance) -> tuple[FloatArray, FloatArray]:
     return colours, gloss
 
 
-def placed_head(parameters: FaceParameters, appearance: Appearance, placement: Placement) -> ColouredMesh:
-    """Like :func:`coloured_head`, for a placement at hand."""
+def _head(parameters: FaceParameters, appearance: Appearance, placement: Placement) -> ColouredMesh:
+    """The whole head, coloured, in the space of ``face_mesh(parameters)``, whatever the parameters' extent.
+
+    The same surface, but for an open mouth, which sinks in between the lips here and is closed there.
+    """
     canvas, model = _canvas(), load_model(extent="head")
     fine = placement.place(model.refine @ placement.coarse_mm)
     colours, gloss = paint_head(appearance)
@@ -434,19 +434,11 @@ def placed_head(parameters: FaceParameters, appearance: Appearance, placement: P
     )
 
 
-def coloured_head(parameters: FaceParameters, appearance: Appearance) -> ColouredMesh:
-    """The whole head, coloured, in the space of ``face_mesh(parameters)``, whatever the parameters' extent.
-
-    The same surface, but for an open mouth, which sinks in between the lips here and is closed there.
-    """
-    return placed_head(parameters, appearance, face_placement(parameters))
-
-
 def coloured_person(parameters: FaceParameters, appearance: Appearance) -> tuple[ColouredMesh, ...]:
     """Head, hair (unless shorn) and body in the space of ``face_mesh(parameters)``; the parts' names say which."""
     placement = face_placement(parameters)
     look = appearance
-    head = placed_head(parameters, look, placement)
+    head = _head(parameters, look, placement)
     hair = hair_part(
         placement,
         style=look.hair_style,

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.parametric import rotation
-from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.mesh import Mesh, quad_triangles
 
 FloatArray = npt.NDArray[np.float32]
 Angles = tuple[float, float, float]
@@ -97,7 +97,7 @@ def load_body_model(levels: int = 1) -> BodyModel:
         skin_joints=joints,
         skin_weights=weights,
         refine=refine,
-        triangles=np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32),
+        triangles=quad_triangles(quads),
         coarse=coarse,
         neighbours=_neighbours(coarse, len(base)),
         clothed=(1 - (weights * bare).sum(axis=1)).astype(np.float32),

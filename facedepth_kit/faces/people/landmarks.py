@@ -15,7 +15,6 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from facedepth_kit.faces.people.parametric import FaceParameters, Placement, face_placement, load_model, read_asset
-from facedepth_kit.rendering.camera import Camera, project
 
 FloatArray = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
@@ -87,8 +86,3 @@ def marks_from_landmarks(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.
 def marks_mm(parameters: FaceParameters) -> Points:
     """KinectFaceDB's six marks, float64 (6, 3) in millimetres, in the space of ``face_mesh(parameters)``."""
     return np.asarray(marks_from_landmarks(landmarks_68_mm(parameters)), np.float64)
-
-
-def project_points(points_mm: npt.NDArray[np.floating], camera: Camera) -> Points:
-    """Points (n, 3) to the picture's pixels (n, 2), x right and y down; the top left pixel's centre is (0, 0)."""
-    return project(np.asarray(points_mm, np.float32), camera)[:, :2].astype(np.float64) - 0.5

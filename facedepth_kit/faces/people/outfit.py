@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from facedepth_kit.faces.people.parametric import FaceParameters, Placement, clip_mesh, load_model, read_asset, rotation
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, grid_triangles, quad_triangles, vertex_normals
 
 FloatArray = npt.NDArray[np.float32]
 Colour = tuple[float, float, float]
@@ -93,16 +93,13 @@ def _hair_grid(long: bool) -> _HairGrid:
         outward = np.concatenate([outward, np.tile(flat, (HANGING_ROWS, 1))])
         hanging = np.concatenate([hanging, np.repeat(drop, HAIR_COLUMNS)])
         count += HANGING_ROWS
-    cells = np.arange((count - 1) * HAIR_COLUMNS).reshape(count - 1, HAIR_COLUMNS)
-    right = np.roll(cells, -1, axis=1)
-    a, b, c, d = (part.ravel() for part in (cells, cells + HAIR_COLUMNS, right + HAIR_COLUMNS, right))
     return _HairGrid(
         scalp,
         np.tile(np.degrees(turn), count).astype(np.float32),
         ((scalp @ model.base)[:, 1] - hanging).astype(np.float32),
         outward.astype(np.float32),
         hanging.astype(np.float32),
-        np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32),
+        grid_triangles(count, HAIR_COLUMNS, closed=True),
     )
 
 
@@ -221,7 +218,7 @@ def _body() -> _Body:
         tuple(str(name) for name in asset["body_names"]),
         asset["body_head"].astype(np.int64),
         refine,
-        np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32),
+        quad_triangles(quads),
         np.clip((along - NECK_BASE_MM) / (NECK_TOP_MM - NECK_BASE_MM), 0, 1).astype(np.float32),
         np.clip((np.abs(base[:, 0]) - 115) / 90, 0, 1).astype(np.float32),
     )
@@ -280,8 +277,6 @@ def body_part(
     hem += 40 * (np.abs(flat[:, 0]) / 75) ** 3  # over the shoulders it closes
     cloth = np.clip((hem - height) / 3 + 0.5, 0, 1).astype(np.float32)
     mesh = Mesh(fine.astype(np.float32), body.triangles)
-    from facedepth_kit.rendering.mesh import vertex_normals
-
     mesh = Mesh(mesh.vertices_mm + CLOTH_MM * cloth[:, None] * vertex_normals(mesh), mesh.triangles)
     band = (np.sin(flat[:, 1] * (2 * np.pi / 42)) > 0.2).astype(np.float32)
     fabric = np.asarray(clothes, np.float32) + band[:, None] * (

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.mesh import Mesh, quad_triangles
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -130,7 +130,7 @@ def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
         skin = skin[(near[skin] | (skin < 0)).all(axis=1)]
     coarse = np.concatenate([skin, asset["eyes"]]).astype(np.int64)
     refine, quads = subdivision_matrix(coarse, len(base), levels)
-    triangles = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    triangles = quad_triangles(quads)
     eyeball = np.unique(asset["eyes"])
     fine_eye = np.asarray((refine[:, eyeball] != 0).sum(axis=1)).ravel() > 0
     neutral = (refine @ base).astype(np.float32)
@@ -145,7 +145,7 @@ def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
         sliders=tuple((str(a), str(b), str(c)) for a, b, c in asset["sliders"]),
         units=tuple(n for n in names if n.startswith("faceunits/")),
         refine=refine,
-        triangles=triangles.astype(np.int32),
+        triangles=triangles,
         eye=eye,
         neutral=neutral,
         azimuth_deg=_azimuth_deg(neutral),

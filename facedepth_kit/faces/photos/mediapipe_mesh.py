@@ -27,15 +27,15 @@ import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir
+from facedepth_kit.depth import Picture
 from facedepth_kit.faces.detection import Face
 from facedepth_kit.faces.people.subdivision import subdivision_matrix
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop, cut
 from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
-from facedepth_kit.rendering.mesh import Mesh
+from facedepth_kit.rendering.mesh import Mesh, quad_triangles
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
-Picture = npt.NDArray[np.uint8]
 
 FETCH = (
     "pip download mediapipe==0.10.21 --no-deps --only-binary=:all: --python-version 3.12 "
@@ -162,7 +162,7 @@ class FaceMesh:
     def _refinement(self) -> tuple[Any, IntArray]:
         corners = np.pad(self.triangles.astype(np.int64), ((0, 0), (0, 1)), constant_values=-1)
         matrix, quads = subdivision_matrix(corners, POINTS, REFINEMENTS)
-        return matrix, np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
+        return matrix, quad_triangles(quads)
 
 
 # --- Topology -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.people.parametric import FaceParameters, draw_face, face_placement, load_model
-from facedepth_kit.faces.photos.portraits import portrait
+from facedepth_kit.faces.people.portraits import draw_portrait
 from facedepth_kit.faces.photos.screening import LARGEST_PX, Found
 
 Vertices = npt.NDArray[np.float64]
@@ -127,7 +127,7 @@ def plant(folder: Path, count: int, rng: np.random.Generator, *, people: int) ->
     ``people`` portraits are rendered; a person's photos differ in crop, size and light, and each has a face of its own
     for a mesh. Copies are equal to a good photo byte by byte; photos that are too large have 1,025 pixels or more.
     """
-    portraits = [portrait(draw_face(rng), rng, size_px=160).picture for _ in range(people)]
+    portraits = [draw_portrait(draw_face(rng), rng, size_px=160).picture for _ in range(people)]
     faults = [(fault, strength) for fault in DISTORTIONS for strength in STRENGTHS]
     kinds = [*((GOOD, "") for _ in range(round(count * 2 / 3)))]
     kinds += [(COPY, ""), (LARGE, "")] * max(count // 30, 1)

@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.depth import Picture
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
-Picture = npt.NDArray[np.uint8]
 
 SIDE = 256
 VERTICES = 43_867  # entries of the official face_ind.txt
-TRIANGLES = 86_906  # what the rule makes of them
 LANDMARKS = 68
 # Section III-A gives no crop; these are PRNet's own: how much larger than a face box, and Dlib's box lies too high.
 BOX_GROWTH, DLIB_GROWTH, DLIB_DROP = 1.6, 1.58, 0.14

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.depth import Picture
 from facedepth_kit.faces.detection import Face, detect_faces, to_grey
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop
 from facedepth_kit.rendering.mesh import Mesh
 
 FloatArray = npt.NDArray[np.float32]
-Picture = npt.NDArray[np.uint8]
 Which = Literal["largest", "all", "whole"]
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm"))

@@ -23,9 +23,11 @@ from facedepth_kit.faces.people.parametric import (
     load_model,
     outline_distance_mm,
 )
+from facedepth_kit.faces.people.portraits import Portrait
+from facedepth_kit.faces.photos.mediapipe_mesh import FaceMesh, model_present
 from facedepth_kit.faces.photos.position_map import SIDE, Crop, Topology, triangles_of
-from facedepth_kit.faces.photos.prnet import crop_for, photo_face
-from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
+from facedepth_kit.faces.photos.prnet import PRNet, crop_for, files_present, photo_face
+from facedepth_kit.faces.photos.reconstruction import MeshSource, PhotoFace, mesh_in_millimetres
 from facedepth_kit.rendering.camera import Camera, project
 from facedepth_kit.rendering.mesh import Mesh
 from facedepth_kit.rendering.zbuffer import rasterize
@@ -168,3 +170,15 @@ class StandIn:
     def mesh(self, face: PhotoFace) -> Mesh:
         """Its surface in millimetres."""
         return mesh_in_millimetres(face.vertices_px, self.triangles, face.landmarks_px)
+
+
+def source_at_hand(portrait: Portrait) -> MeshSource:
+    """The best mesh source there is: PRNet, else MediaPipe's face mesh, else the stand-in, which knows the portrait.
+
+    Raises :class:`KitError` where files are there but not sound.
+    """
+    if files_present():
+        return PRNet()
+    if model_present():
+        return FaceMesh()
+    return StandIn(portrait.face, portrait.camera)

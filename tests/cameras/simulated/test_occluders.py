@@ -21,9 +21,9 @@ from facedepth_kit.cameras.simulated.occluders import (
 )
 from facedepth_kit.cameras.simulated.stage import IDENTITY
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import draw_face, face_mesh
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
 from facedepth_kit.rendering.mesh import Mesh, joined
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 

@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 
-from facedepth_kit.cameras.simulated.prints import PAPER, Sheet, portrait, print_points_mm, printed_face, printed_sheet
+from facedepth_kit.cameras.simulated.prints import PAPER, Sheet, portrait_to_print, print_points_mm, printed_sheet
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.people.appearance import draw_appearance
-from facedepth_kit.faces.people.landmarks import project_points
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
 from facedepth_kit.rendering.shading import Light, render_view
 
 GREY = np.full((40, 30, 3), 188, np.uint8)
 
 
 def test_a_flat_print_has_its_size_and_a_white_border() -> None:
-    sheet = printed_face(GREY, width_mm=150, border_mm=9)
+    sheet = printed_sheet(GREY, Sheet(150, border_mm=9))
     x, y, z = sheet.mesh.vertices_mm.T
     assert not z.any()
     # 150 x 200 mm of picture, 9 mm of border on all sides.
@@ -32,7 +31,7 @@ def test_a_flat_print_has_its_size_and_a_white_border() -> None:
 
 def test_bent_paper_lies_on_a_cylinder_and_keeps_its_length() -> None:
     for radius in (120.0, -120.0):
-        sheet = printed_face(GREY, width_mm=150, bend=radius, border_mm=9)
+        sheet = printed_sheet(GREY, Sheet(150, radius, border_mm=9))
         x, y, z = sheet.mesh.vertices_mm.T.astype(float)
         # The axis is vertical, a radius behind (or before) the middle of the sheet.
         np.testing.assert_allclose(np.hypot(x, z + radius), abs(radius), atol=1e-3)
@@ -56,9 +55,9 @@ def test_points_of_the_picture_on_the_paper() -> None:
 
 def test_what_cannot_be_printed() -> None:
     with pytest.raises(KitError, match="print: found a picture"):
-        printed_face(GREY[..., 0], width_mm=150)
+        printed_sheet(GREY[..., 0], Sheet(150))
     with pytest.raises(KitError, match="fits round"):
-        printed_face(GREY, width_mm=150, bend=10)
+        printed_sheet(GREY, Sheet(150, bend_mm=10))
 
 
 def test_dlib_finds_printed_faces_where_they_were_printed() -> None:
@@ -67,7 +66,7 @@ def test_dlib_finds_printed_faces_where_they_were_printed() -> None:
     for person in range(5):
         rng = np.random.default_rng((5, person))
         face = draw_face(rng, FaceSettings(expressive_share=0, yaw_deg=(3, 6), pitch_deg=(3, 6), head_share=1))
-        shown = portrait(face, draw_appearance(rng, face), px_per_mm=1.5)
+        shown = portrait_to_print(face, draw_appearance(rng, face), px_per_mm=1.5)
         for bend in (None, 150.0):
             yaw, pitch, roll = rng.uniform(-8, 8, 3)
             sheet = Sheet(shown.width_mm, bend, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)

@@ -7,7 +7,6 @@ from facedepth_kit.cameras.simulated.sensors import StructuredLight
 from facedepth_kit.cameras.simulated.stage import (
     Scene,
     draw_person,
-    image_points,
     intrinsics,
     photograph,
     room,
@@ -16,7 +15,7 @@ from facedepth_kit.cameras.simulated.stage import (
     wall,
     wander,
 )
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
 from facedepth_kit.rendering.shading import Light, render_view
 
 CAMERA = Camera(800.0, 525.0, (128.0, 128.0), 256)
@@ -49,7 +48,7 @@ def test_points_are_in_the_recording_convention() -> None:
     assert (given.width, given.height, given.cx, given.cy) == (1280, 720, 639.5, 359.5)
     point = np.array([[30.0, -20.0, 100.0]])  # 400 mm away, to the right, below the axis
     expected = [given.cx + 920 * 30 / 400, given.cy + 920 * 20 / 400]
-    np.testing.assert_allclose(image_points(point, camera), [expected], atol=1e-3)
+    np.testing.assert_allclose(project_points(point, camera), [expected], atol=1e-3)
 
 
 def test_the_same_person_each_time_and_another_by_another_number() -> None:

@@ -8,20 +8,25 @@ from scipy import ndimage
 
 from facedepth_kit.faces.people.appearance import (
     Appearance,
-    coloured_head,
     coloured_person,
     draw_appearance,
     paint_head,
 )
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.outfit import HAIR_STYLES, HairStyle, hairline_mm, torso_yaw_deg
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, macro_targets
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
+from facedepth_kit.rendering.mesh import ColouredMesh
 from facedepth_kit.rendering.shading import render_view
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 
 HEAD = FaceParameters({}, extent="head")
 CAMERA = Camera(800, 1200, (256, 256), 512)
+
+
+def head(face: FaceParameters, appearance: Appearance) -> ColouredMesh:
+    """The head alone, without hair and body."""
+    return coloured_person(face, appearance)[0]
 
 
 def test_the_coloured_head_has_the_surface_of_the_face_mesh() -> None:
@@ -30,7 +35,7 @@ def test_the_coloured_head_has_the_surface_of_the_face_mesh() -> None:
         for extent in ("face", "head"):
             face = replace(drawn, extent=extent)
             alone, whole = (
-                render_depth_mm(mesh, CAMERA) for mesh in (face_mesh(face), coloured_head(face, Appearance()).mesh)
+                render_depth_mm(mesh, CAMERA) for mesh in (face_mesh(face), head(face, Appearance()).mesh)
             )
             both = np.isfinite(alone)
             assert np.isfinite(whole[both]).all()
@@ -40,7 +45,7 @@ def test_the_coloured_head_has_the_surface_of_the_face_mesh() -> None:
 
 def test_an_open_mouth_sinks_in_and_is_dark() -> None:
     face = replace(HEAD, targets={"faceunits/jawOpen": 0.8})
-    view = render_view([coloured_head(face, Appearance())], CAMERA)
+    view = render_view([head(face, Appearance())], CAMERA)
     points = project_points(landmarks_68_mm(face), CAMERA)
     x, upper, lower = round(points[62, 0]), points[62, 1], points[66, 1]
     middle, low = round((upper + lower) / 2), round(upper + 0.75 * (lower - upper))
@@ -51,7 +56,7 @@ def test_an_open_mouth_sinks_in_and_is_dark() -> None:
 
 def test_the_parts_of_a_face_have_their_colours() -> None:
     look = Appearance(skin=(0.45, 0.29, 0.22), blemishes=0, hair_style="shorn", seed=3)
-    view = render_view([coloured_head(HEAD, look)], CAMERA)
+    view = render_view([head(HEAD, look)], CAMERA)
     points = np.rint(project_points(landmarks_68_mm(HEAD), CAMERA)).astype(int)
 
     def albedo(x: float, y: float) -> np.ndarray:
@@ -76,7 +81,7 @@ def test_the_parts_of_a_face_have_their_colours() -> None:
 def test_eyes_turn_with_the_gaze() -> None:
     columns = []
     for right in (-12.0, 12.0):
-        view = render_view([coloured_head(HEAD, Appearance(gaze_deg=(right, 0.0)))], CAMERA)
+        view = render_view([head(HEAD, Appearance(gaze_deg=(right, 0.0)))], CAMERA)
         points = project_points(landmarks_68_mm(HEAD), CAMERA)
         left, top, width = round(points[36, 0]), round(points[37, 1]), round(points[39, 0] - points[36, 0])
         eye = view.albedo[top : top + 8, left + 4 : left + width - 4].mean(axis=(0, 2))

@@ -7,16 +7,9 @@ import pytest
 
 from facedepth_kit.faces.detection import detect_face
 from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance
-from facedepth_kit.faces.people.landmarks import (
-    JAW,
-    MARK_NAMES,
-    landmarks_68_mm,
-    marks_from_landmarks,
-    marks_mm,
-    project_points,
-)
+from facedepth_kit.faces.people.landmarks import JAW, MARK_NAMES, landmarks_68_mm, marks_from_landmarks, marks_mm
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, rotation
-from facedepth_kit.rendering.camera import Camera, project
+from facedepth_kit.rendering.camera import Camera, project, project_points
 from facedepth_kit.rendering.shading import Light, render_view
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 

@@ -20,7 +20,7 @@ import pytest
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.detection import Face, face_box
 from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
 from facedepth_kit.faces.photos.mediapipe_mesh import (
     CORNERS,
@@ -35,7 +35,7 @@ from facedepth_kit.faces.photos.mediapipe_mesh import (
     triangles_from_sides,
 )
 from facedepth_kit.faces.photos.reconstruction import find_faces
-from facedepth_kit.rendering.camera import Camera, fit_camera
+from facedepth_kit.rendering.camera import Camera, fit_camera, project_points
 from facedepth_kit.rendering.shading import Light, render_view
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 
@@ -237,7 +237,7 @@ def test_the_real_model_finds_the_landmarks_of_rendered_faces() -> None:
         parameters = draw_face(rng, settings)
         camera = Camera(distance_mm=800.0, focal_px=900.0, centre_px=(200.0, 200.0), size_px=400)
         picture = render_view(coloured_person(parameters, draw_appearance(rng, parameters)), camera, Light()).picture
-        known = project_points(landmarks_68_mm(parameters), camera)[:, :2] - 0.5
+        known = project_points(landmarks_68_mm(parameters), camera)
         (seen,) = find_faces(picture)
         (face,) = source.faces([source.crop(picture, seen)])
         assert face is not None

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.appearance import coloured_person, draw_appearance
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
 from facedepth_kit.faces.photos.reconstruction import (
     INNER,
@@ -23,7 +23,7 @@ from facedepth_kit.faces.photos.reconstruction import (
     read_photo,
     reconstruct,
 )
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
 from facedepth_kit.rendering.shading import Light, render_view
 from tests.faces.sources import Bowls
 
@@ -146,7 +146,7 @@ def portrait(number: int, focal_px: float = 560.0, size: int = 320) -> tuple[Pic
     face = draw_face(rng, FRONTAL)
     camera = Camera(distance_mm=800.0, focal_px=focal_px, centre_px=(size / 2, size / 2), size_px=size)
     view = render_view(coloured_person(face, draw_appearance(rng, face)), camera, Light())
-    return view.picture, project_points(landmarks_68_mm(face), camera)[:, :2] - 0.5
+    return view.picture, project_points(landmarks_68_mm(face), camera)
 
 
 def test_a_face_is_found_whatever_the_photos_size() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from facedepth_kit.faces.people.landmarks import landmarks_68_mm, project_points
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import FaceParameters, draw_face, face_placement, load_model
 from facedepth_kit.faces.photos.position_map import square_crop
 from facedepth_kit.faces.photos.prnet import photo_face
 from facedepth_kit.faces.photos.reconstruction import mesh_in_millimetres
 from facedepth_kit.faces.photos.unwrapping import position_map, unwrapping
-from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.camera import Camera, project_points
 
 CAMERA = Camera(distance_mm=700.0, focal_px=950.0, centre_px=(200.0, 200.0), size_px=400)
 NOTHING = np.zeros((400, 400, 3), np.uint8)
@@ -21,7 +21,7 @@ def test_the_map_holds_the_face_where_the_picture_shows_it() -> None:
     face = draw_face(np.random.default_rng(5))
     crop = square_crop(NOTHING, (190.0, 205.0), 330)
     found = photo_face(position_map(face, CAMERA, crop), crop, unwrapping().topology)
-    known = project_points(landmarks_68_mm(face), CAMERA)[:, :2] - 0.5
+    known = project_points(landmarks_68_mm(face), CAMERA)
     off = np.linalg.norm(found.landmarks_px[17:, :2] - known[17:], axis=1)
     assert np.median(off) < 1.5  # the map's pixels are about a millimetre, 1.4 pixels, apart
     assert np.quantile(off, 0.9) < 4

@@ -9,8 +9,7 @@ import pytest
 import trimesh
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.rendering.mesh import Mesh
-from facedepth_kit.rendering.mesh_files import write_mesh
+from facedepth_kit.rendering.mesh import Mesh, write_mesh
 
 VERTICES = np.array([[0, 0, 0], [10.125, 0, 0], [99, 99, 99], [0, 20.5, 0], [10, 20, -5]], np.float32)
 MESH = Mesh(VERTICES, np.array([[0, 1, 3], [1, 4, 3]], np.int32))  # vertex 2 belongs to no triangle
