@@ -1,7 +1,8 @@
 # The kit's commands. Each sets itself up: a .venv with the pinned packages of requirements.lock, made once.
 #
 #   make figures                  every notebook, every table and figure (PROFILE=smoke|laptop|paper)
-#   make test                     ruff, mypy and the tests
+#   make test                     make lint, then the tests
+#   make lint                     ruff, the order of the rooms, types, the hosted workflows
 #   make test-browser             the panels in a real JupyterLab and Chromium (part of make test where Chromium is)
 #   make stress                   the panel notebooks headless, 100 runs with a time limit each (RUNS=100)
 #   make lab                      JupyterLab on the notebooks
@@ -33,7 +34,10 @@ test: lint
 
 lint: $(READY)
 	@$(VENV_PYTHON) -m ruff check
+	@$(VENV_PYTHON) -c 'from importlinter.cli import lint_imports_command as check; check()' --no-logo
 	@$(VENV_PYTHON) -m mypy
+	@$(VENV_PYTHON) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/zizmor --offline --no-progress --quiet .github/workflows
 
 test-browser: $(READY)
 	@FACEDEPTH_BROWSER=required $(VENV_PYTHON) -m pytest tests/browser $(ARGS)
@@ -70,7 +74,7 @@ $(READY): requirements.lock pyproject.toml
 	@sh tools/setup.sh "$(PYTHON)"
 
 clean:
-	rm -rf build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 distclean: clean
 	rm -rf .venv facedepth_kit.egg-info
