@@ -60,7 +60,7 @@ def test_it_closes_with_a_recap_that_points_on(notebook: Notebook) -> None:
     following = NAMES[place + 1] if place + 1 < len(NAMES) else NAMES[0]
     closing = prose(notebook)[-1]
     assert re.search(r"^## What you have (seen|learnt)$", closing, re.MULTILINE) or place == 0
-    assert f"`{following}`" in closing
+    assert f"[{following}]({following}.ipynb)" in closing
 
 
 @every
@@ -73,5 +73,6 @@ def test_no_measured_number_is_typed_into_its_prose(notebook: Notebook) -> None:
 
 @every
 def test_the_notebooks_it_names_exist(notebook: Notebook) -> None:
-    named = set(re.findall(r"`(\d\d_\w+)`", "\n".join(prose(notebook))))
-    assert named <= set(NAMES)
+    text = "\n".join(prose(notebook))
+    assert set(re.findall(r"\((\d\d_\w+)\.ipynb\)", text)) <= set(NAMES)
+    assert re.findall(r"`\d\d_\w+`", text) == []  # a name is a link

@@ -15,22 +15,23 @@
 #
 # **Goal.** Make the perfect depth image of a face: the answer that every enhancer in this kit is measured against.
 #
-# **You will learn** two ways to it, the kit's (a face is drawn as a list of numbers) and the paper's (a network guesses
-# a face from a photo), and what the values of a depth image mean.
+# **You will learn** two ways to make one, the kit's (a face is drawn at random as a list of numbers) and the paper's
+# (a network estimates a 3D face from a photo), and what the values of a depth image mean.
 #
 # **Comes out:** Figures 3 and 4 of the paper (section III-A), both ways.
 #
-# *What is different here:* the paper takes photos of the MegaFace set and lets a network, PRNet, guess the 3D face.
-# Neither may be shipped. So the kit's own faces come from a free parametric model: the same extent (forehead to chin,
-# no ears), closed lips, every pose, and no photo of anybody. The photo's way is here in full, too; it uses PRNet if
-# you have fetched its weights (`facedepth doctor` says how), else MediaPipe's free face mesh if you have that, and
-# else it answers for the network itself, from the known face.
+# *What is different here:* the paper takes photos of the MegaFace set, and the network PRNet estimates the 3D faces.
+# Neither may be shipped with this kit. So the kit's own faces come from a free parametric model. They cover the same
+# part of the head (forehead to chin, no ears), have closed lips, take every pose, and belong to nobody. The way from
+# photos is here in full, too. It uses PRNet if you have fetched its weights (`facedepth doctor` says how), otherwise
+# MediaPipe's face mesh if you have that. With neither, the kit takes the 3D face that it knows in place of the
+# network's estimate.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
 output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
-photo = ""  # a photo of your own for the second way; needs PRNet or MediaPipe's face mesh
+photo = ""  # path of a photo of your own, such as a webcam picture, for the second way
 
 # %%
 from facedepth_kit.pipeline.workspace import open_workspace
@@ -58,8 +59,8 @@ for name, weight in sorted(face.targets.items(), key=lambda item: -item[1])[:6]:
     print(f"{weight:5.2f}  {name}")
 
 # %% [markdown]
-# The weights push the vertices of a head model about. What comes out is a **mesh**: points in space (millimetres),
-# and triangles between them.
+# The weights move the vertices of a head model. The result is a **mesh**: points in space (millimetres), and triangles
+# between them.
 
 # %%
 from facedepth_kit.faces.people.parametric import face_mesh
@@ -70,8 +71,8 @@ print(f"{len(mesh.vertices_mm):,} vertices, {len(mesh.triangles):,} triangles")
 # %% [markdown]
 # ## A camera looks at it
 #
-# `render_depth_mm` is a z-buffer: for every pixel it keeps the nearest triangle and writes down how far away it is.
-# Where there is nothing, there is no number.
+# `render_depth_mm` is a z-buffer: for every pixel it keeps the nearest triangle and stores its distance. Where there
+# is nothing, there is no number (NaN).
 
 # %%
 import numpy as np
@@ -86,9 +87,8 @@ print(f"{np.isnan(depth_mm).mean():.0%} of the pixels see nothing")
 # %% [markdown]
 # ## Millimetres become a depth image
 #
-# Everything between the rooms of this kit is one kind of array: unsigned integers of sixteen bits. The nearest point
-# is zero, the farthest point of the range is the largest value but one, and the largest value of all means **hole**:
-# nothing was measured here.
+# Everywhere in this kit a depth image is the same kind of array: unsigned 16-bit integers. The nearest point is 0, the
+# farthest point of the range is 65534, and 65535 means **hole**: nothing was measured here.
 
 # %%
 from facedepth_kit.depth import FARTHEST, HOLE, from_millimetres, own_range
@@ -97,11 +97,11 @@ depth_range = own_range(depth_mm)
 depth = from_millimetres(depth_mm, depth_range)
 step_mm = depth_range.span_mm / FARTHEST
 print(f"{depth.dtype} {depth.shape}: nearest {depth.min()}, farthest {depth[depth != HOLE].max()}, hole {HOLE}")
-print(f"one step is {step_mm * 1000:.1f} thousandths of a millimetre")
+print(f"one step is {step_mm * 1000:.1f} micrometres")
 
 # %% [markdown]
-# Grey levels would hide the relief: a nose is a small part of the range. Two ways to see it: a colour map, and a lamp
-# from the upper left.
+# Grey levels hide the relief, because a nose is a small part of the range. Two better ways to show it: a colour map,
+# and shading with a lamp from the upper left.
 
 # %%
 from facedepth_kit.plots.colours import shaded_relief
@@ -115,10 +115,13 @@ work.show(strip({"grey": grey, "colour": depth, "shaded relief": shaded_relief(d
 # %% [markdown]
 # # The second way: a photo
 #
-# ## Somebody to photograph
+# ## A person to photograph
 #
-# The same face again, but now somebody has given it skin, hair and a lamp, and pressed the shutter. From here on we
-# pretend to have only the picture. (This person does not exist. Set `photo` above to use a photo of your own.)
+# Here is the same face, now rendered as a photo with skin, hair and a lamp. From here on we pretend to have only this
+# picture. (This person does not exist.)
+#
+# **Try it with your own face:** take a webcam picture, write its path into `photo` in the cell at the top, and run the
+# notebook again.
 
 # %%
 from facedepth_kit.faces.people.portraits import draw_portrait
@@ -127,33 +130,40 @@ from facedepth_kit.faces.photos.reconstruction import find_faces, read_photo
 
 taken = draw_portrait(face, work.rng("the photo"))
 source = source_at_hand(taken)
-picture = taken.picture
-if photo and source.fingerprint != "stand-in":
-    picture = read_photo(photo)
+standing_in = source.fingerprint == "stand-in"  # no network: the known 3D face stands in for its estimate
+picture = read_photo(photo) if photo else taken.picture
+if photo and standing_in:
+    print("No network that makes a photo 3D is installed (facedepth doctor says how to get one).")
+    print("Your photo is used for the face detector; the 3D face below is the rendered person's.")
 print(f"photo: {picture.shape[1]} x {picture.shape[0]} pixels; 3D faces by {source.name}")
 
 # %% [markdown]
 # ## Where is the face?
 #
-# Dlib finds it and 68 landmarks on it. What the network gets to see is a square around the face, scaled to its input
-# size. How the square lies in the photo is remembered: it is the way back.
+# Dlib finds the face and 68 landmarks on it. The network gets a square around the face, scaled to its input size. The
+# position of the square in the photo is kept, because the result has to be mapped back.
 
 # %%
 faces = find_faces(picture)
 if not faces:
-    raise RuntimeError("Dlib finds no face in this photo: take another")
+    raise RuntimeError(f"Dlib finds no face in {photo or 'the rendered photo'}: take another photo")
 found = faces[0]
 crop = source.crop(picture, found)
 marked = with_points(picture, found.landmarks, box=found.box)
 work.show(strip({"photo, with Dlib's landmarks": marked, "what the network sees": crop.pixels}))
 
+# %%
+if photo and standing_in:  # go on with the rendered person
+    picture = taken.picture
+    crop = source.crop(picture, find_faces(picture)[0])
+
 # %% [markdown]
 # ## The position map
 #
-# PRNet's trick: its answer is again a picture. Imagine the skin of the face unrolled onto a table; each pixel of the
-# map is one place of that skin, the same place for everybody, and its three channels say where in space it lies. A
-# network that can make pictures can so make 3D faces. Pixels next to each other are neighbours on the skin, so the
-# triangles between them are always the same ones.
+# PRNet's idea: its output is an image again. Imagine the skin of the face unrolled flat. Each pixel of the *position
+# map* is one place of that skin, the same place for everybody, and its three channels are the coordinates of that
+# place in space. So a network that outputs images can output 3D faces. Neighbouring pixels are neighbours on the skin,
+# so the triangles between them are always the same.
 
 # %%
 photo_face = source.faces([crop])[0]
@@ -171,7 +181,7 @@ work.show(strip({"the crop": crop.pixels, **answer}))
 # %% [markdown]
 # ## From the map to the mesh, from the mesh to depth
 #
-# The map's face pixels become vertices, moved back from the crop into the photo. A photo does not say how large a
+# The map's face pixels become vertices, mapped back from the crop into the photo. A photo does not say how large a
 # face is, so it gets the size of an average one. The rest is as before: camera, z-buffer, depth image.
 
 # %%
@@ -186,11 +196,10 @@ work.show(strip({name: shaded_relief(*one) for name, one in both.items()}))
 # %% [markdown]
 # ## Figure 3: both ways
 #
-# A ground truth need not lie where the face lies in the photo, says the paper: it only has to be a realistic face. So
-# both ways end with the same camera.
+# The ground truth need not lie where the face lies in the photo, says the paper; it only has to be a realistic face.
+# So both ways end with the same camera.
 
 # %%
-standing_in = source.fingerprint == "stand-in"
 network = "PRNet\n(stand-in:\nknown positions)" if standing_in else source.name.replace(" ", "\n", 1)
 between = None if coloured_map is None else ("position map", coloured_map)
 parameters = "Identity,\nexpression, pose:\nrandom numbers"
@@ -256,15 +265,15 @@ work.save_figure(ground_truth_examples([one.picture for one in people], labels, 
 # %% [markdown]
 # ## One call each
 #
-# `render_ground_truth` does the first way in one call, with the camera a little different every time;
-# `facedepth synthesize` writes whole stores of such pairs. With a folder of photos, the second way does:
+# `render_ground_truth` does the first way in one call, with a slightly different camera every time; `facedepth
+# synthesize` writes whole stores of such pairs. With a folder of photos, the second way does:
 #
 # ```
 # facedepth synthesize --faces photos my_photos/ --prnet-root PRNet/ --output pairs/
 # facedepth synthesize --faces photos my_photos/ --mesh-source mediapipe --output pairs/
 # ```
 #
-# Both write the same kind of store, so that everything behind it, training and evaluation, does not know the way.
+# Both write the same kind of store, so training and evaluation do not need to know where a pair came from.
 #
 # ## Predict: what does distance do?
 #
@@ -282,13 +291,13 @@ work.show(strip(pictures))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# From near, the nose is much closer to the camera than the ears are, so it looks bigger and hides more: the face
-# seems narrow. From afar all points are about equally far away, and the cheeks come round. That is why the distance
-# is part of the camera's settings; the paper's is half a metre.
+# From near, the nose is much closer to the camera than the ears are. So it looks bigger and hides more, and the face
+# seems narrow. From afar all points are about equally far away, and more of the cheeks is visible. That is why the
+# distance is part of the camera's settings; the paper's is half a metre.
 # </details>
 #
 # ## What you have seen
 #
-# A face is drawn or guessed, rendered and scaled to its own depth range; holes are where nothing was seen. Such a
-# picture is too good to be true. **Next: `02_screening`** asks what goes wrong with photos by the million, and how
-# the paper sorted them out; then `03_degradation` spoils the picture the way a depth camera would.
+# A face is drawn at random or estimated from a photo, then rendered and scaled to its own depth range; holes are where
+# nothing was seen. Such an image is perfect. **Next:** [02_screening](02_screening.ipynb) asks what goes wrong with
+# photos by the million, and how the paper sorted them out.

@@ -16,14 +16,14 @@
 # **Goal.** Sort out of a large folder of photos those that would spoil the ground truth, as the paper did with a
 # million of them, and find out how well that works.
 #
-# **You will learn** what can be wrong with photos from the web, how 3D faces are judged without looking at them, and
-# why a filter is measured on faults that were planted.
+# **You will learn** what can be wrong with photos from the web, how 3D faces are checked automatically, and why a
+# filter is best measured on faults that were planted.
 #
-# **Comes out:** Table I of the paper for a set of our own, and what each kind of fault came to.
+# **Comes out:** Table I of the paper for a set of our own, and what became of each kind of fault.
 #
-# *What is different here:* the paper screened MegaFace and could only count what it threw away: nobody knows what was
-# wrong with those photos. Here the photos are rendered portraits, and their 3D faces are parametric ones, some of
-# them deformed on purpose. So we know.
+# *What is different here:* the paper screened MegaFace and could only count what it discarded; nobody knows what was
+# wrong with those photos. Here the photos are rendered portraits, and their 3D faces are parametric ones, some of them
+# deformed on purpose. So the right answer is known.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -40,8 +40,8 @@ work
 # ## A folder with faults in it
 #
 # Most photos are fine. Some are copies of others, byte by byte. Some are much larger than the rest. And for some the
-# network that should make them 3D has failed, as it does with blurred faces, hands before the face, or no face at all:
-# their meshes are deformed in nine different ways, each mildly, clearly and strongly.
+# network that should make them 3D has failed, as it does with blurred faces, hands before the face, or no face at all.
+# Their meshes are deformed in nine different ways, each mildly, clearly and strongly.
 
 # %%
 import shutil
@@ -72,7 +72,7 @@ work.show(strip({one.name: squared(read_photo(folder / one.name)) for one in pla
 # %% [markdown]
 # ## What a deformed mesh looks like
 #
-# One face, and the nine kinds of failure, each planted strongly. One of them moves a single vertex: can you find it?
+# One face, and the nine kinds of failure, each planted strongly. One of them moves a single vertex. Can you find it?
 
 # %%
 from dataclasses import replace
@@ -98,16 +98,16 @@ caption = "One parametric face and the planted deformations of it (simulated), t
 work.save_figure(picture_grid(grid, [names[:5], names[5:]], size=1.7), "screening_faces.png", caption)
 
 # %% [markdown]
-# ## How to judge a mesh without looking
+# ## How to check a mesh without looking at it
 #
-# All meshes of one source have the same triangles in the same order. So a triangle's side on the nose is the same side
-# for everybody, and among well-formed faces its length keeps within a range. The paper learnt these ranges from
+# All meshes of one source have the same triangles in the same order. So the side of a triangle on the nose is the same
+# side for everybody, and among well-formed faces its length stays within a range. The paper learnt these ranges from
 # examples that somebody had looked at. It does not say how far outside is too far, so this kit learns that, too: some
-# examples are held out of the ranges in turn, and the limits are set where one in a hundred of them would be lost.
+# examples are held out in turn, and the limits are set so that one in a hundred of them would be lost.
 #
-# Lengths are measured in mean side lengths of the mesh: a photo does not say how large a face is, and a mesh in pixels
-# of a small photo must not look deformed for that. Two limits are needed: how many sides may lie outside, for faces
-# that are wrong all over, and how far the worst one may, for a single spike.
+# Lengths are measured in mean side lengths of the mesh, because a photo does not say how large a face is, and the mesh
+# of a small photo must not count as deformed for that. Two limits are needed: how many sides may lie outside, for
+# faces that are wrong all over, and how far outside the worst one may lie, for a single spike.
 
 # %%
 from facedepth_kit.evaluation.published import rows
@@ -124,7 +124,7 @@ print(f"{len(ranges.low):,} sides; at most {ranges.outside_limit:.1%} of them ma
 print(f"and none by more than {ranges.excess_limit:.0%} of its usual length")
 
 # %% [markdown]
-# The ranges are a file; it can be used again, for any number of photos.
+# The ranges are saved to a file and can be used again, for any number of photos.
 
 # %%
 save_ranges(folder.with_suffix(".npz"), ranges, overwrite=True)
@@ -133,11 +133,11 @@ ranges = load_ranges(folder.with_suffix(".npz"), mesh_triangles())
 # %% [markdown]
 # ## Three stages
 #
-# Equal SHA3-512 digests, then size, then shape. Only what passes one stage comes to the next. Digests and verdicts are
-# written to a journal as they come, so that a million photos need no million photos in memory, and a run that was
-# killed goes on.
+# First equal SHA3-512 digests, then size, then shape. Only what passes one stage comes to the next. Digests and
+# verdicts are written to a journal as they come, so a million photos need not fit into memory, and a run that was
+# killed goes on where it was.
 #
-# **Predict** before you run it: which of the nine kinds will slip through even when planted strongly?
+# **Predict** before you run it: which of the nine kinds will pass unnoticed even when planted strongly?
 
 # %%
 from facedepth_kit.faces.photos.planted import planted_meshes
@@ -145,7 +145,9 @@ from facedepth_kit.faces.photos.screening import screen
 
 table = folder.with_suffix(".csv")
 meshes = planted_meshes(folder, planted)
-counts = screen(folder, table, meshes=meshes, ranges=ranges, triangles=mesh_triangles(), overwrite=True, progress=False)
+counts = screen(
+    folder, table, meshes=meshes, ranges=ranges, triangles=mesh_triangles(), overwrite=True, progress=work.by_hand
+)
 counts
 
 # %% [markdown]
@@ -176,7 +178,7 @@ work.save_table("table_1", both, caption)
 # %% [markdown]
 # ## What was caught, and what was lost
 #
-# The counts alone would look fine whatever the filter did. Because the faults were planted, there is more to say.
+# The counts alone would look fine whatever the filter did. Because the faults were planted, we can say more.
 
 # %%
 from facedepth_kit.common.tables import read_table
@@ -210,14 +212,14 @@ work.save_table("screening", found, caption)
 # <details><summary>Solution</summary>
 #
 # The hollow faces: a face whose depth is turned inside out has the very same side lengths. Lengths say nothing about
-# which way a surface is bent. What is stretched or torn is caught the better the stronger; a mild shear or widening
-# stays within what people's faces differ by anyway, and who could say that nobody looks like that?
+# which way a surface is bent. Stretched and torn meshes are caught more often the stronger the fault. A mild shear or
+# widening stays within the range by which people's faces differ anyway.
 # </details>
 #
 # ## Where to draw the line
 #
-# Narrower limits catch more and lose more. The table written above holds how far outside each mesh was, so the limits
-# can be moved afterwards without looking at a single photo again.
+# Narrower limits catch more faults and lose more good photos. The table written above holds how far outside each mesh
+# was, so the limits can be moved afterwards without looking at a single photo again.
 
 # %%
 fault_of = {one.name: one for one in planted}
@@ -243,14 +245,14 @@ caption = "Simulated faults, all kinds together, hollow faces included; dots: th
 work.save_figure(screening_curve(curves, chosen), "screening.png", caption, width=640)
 
 # %% [markdown]
-# **Exercise.** The paper discarded about one photo in eight as deformed. Read off the curve what you would do with a
-# million photos, where a deformed face teaches a network nonsense and a lost one costs nothing but a photo.
+# **Exercise.** The paper discarded about one photo in eight as deformed. Suppose you have a million photos. A deformed
+# face teaches a network nonsense, and a lost photo costs nothing. Read off the curve where you would set the limits.
 #
 # <details><summary>Solution</summary>
 #
-# Draw the limits narrower (`learn_ranges(..., losses=0.1)`): one good photo in ten is a small price when there are
-# plenty. With a few hundred photos of your own subjects you would think twice. The right limit is not a property of
-# the filter but of what an error costs you.
+# Narrower (`learn_ranges(..., losses=0.1)`): losing one good photo in ten is a small price when there are plenty. With
+# a few hundred photos of your own subjects you would keep wider limits. The right limit depends on what each kind of
+# error costs you.
 # </details>
 #
 # ## Your own photos
@@ -264,6 +266,6 @@ work.save_figure(screening_curve(curves, chosen), "screening.png", caption, widt
 #
 # ## What you have seen
 #
-# Three cheap questions sort out a folder: seen before, too large, out of shape? The third one learns from examples
-# what shape means, and has a blind spot that only planted faults show. **Next: `03_degradation`** spoils
-# what is left, the way a depth camera would.
+# Three cheap questions sort a folder: seen before, too large, deformed? The third is answered from examples, and has a
+# blind spot that only planted faults show. **Next:** [03_degradation](03_degradation.ipynb) damages what is left, as a
+# depth camera would.

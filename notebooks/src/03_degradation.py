@@ -9,20 +9,21 @@
 # ---
 
 # %% [markdown]
-# # How to spoil a depth image
+# # Degrading a depth image
 #
 # *Part 1: Faces and degradation*
 #
-# **Goal.** Turn a perfect depth image into one that looks as if a cheap depth camera had taken it: the *degraded*
-# image that enhancers get to see.
+# **Goal.** Turn a perfect depth image into one that looks as if an inexpensive depth camera had taken it: the
+# *degraded* image that enhancers get to see.
 #
 # **You will learn** the stages of the paper's degradation (section III-B), what each of them does to the error, and
-# to tune them with sliders.
+# how to tune them with sliders.
 #
 # **Comes out:** Figure 5.
 #
-# *What is open in the paper:* it gives the noise, but no number for holes and blur. The kit's numbers were found by
-# making the rows of Table IV that need no learning come out as published; `10_degradation_calibration` tells how.
+# *What is open in the paper:* it gives the noise, but no number for holes and blur. The kit's numbers were chosen so
+# that the rows of Table IV that need no learning come out as published;
+# [10_degradation_calibration](10_degradation_calibration.ipynb) tells how.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -36,7 +37,7 @@ work = open_workspace("03_degradation", profile, seed, output)
 work
 
 # %% [markdown]
-# ## The face to spoil, and the settings
+# ## The face and the settings
 
 # %%
 from facedepth_kit.faces.people.parametric import draw_face
@@ -51,9 +52,9 @@ settings
 # %% [markdown]
 # ## Holes
 #
-# Depth cameras lose the rim of things first. So the outline of the face is traced, and holes are laid along it; more
-# holes fall anywhere in the picture. Both kinds are triangles here (the paper does not say what shapes it drew), and
-# both are drawn in one step.
+# Depth cameras lose the outline of things first. So the outline of the face is traced, and holes are placed along it;
+# more holes are placed anywhere in the image. Both kinds are triangles here (the paper does not say which shapes it
+# used), and both are drawn in one step.
 
 # %%
 import numpy as np
@@ -83,8 +84,8 @@ work.show(strip({"ground truth": ground_truth, "outline": traced, **masks, "punc
 # %% [markdown]
 # ## Noise, then blur
 #
-# Every pixel that is left gets an error of its own. Then the pixels that are left are averaged with their neighbours
-# that are left: holes stay holes, and do not bleed into the face.
+# Every remaining pixel gets a random error of its own. Then each remaining pixel is averaged with its remaining
+# neighbours, so holes stay holes and do not bleed into the face.
 
 # %%
 from facedepth_kit.pairs.degradation import add_noise, blur_depth
@@ -94,10 +95,10 @@ blurred = blur_depth(noisy, round(sum(settings.blur_px) / 2))
 work.show(strip({"punched": punched, "noise": noisy, "blur": blurred}))
 
 # %% [markdown]
-# ## Two helpers for training
+# ## Two variants for training
 #
-# A network that has only ever seen clean holes looks for clean holes. In training, holes are therefore also shown
-# with values that mean nothing: fully random ones, or soft clouds. No evaluation uses them.
+# A network that has only ever seen clean holes learns to look for clean holes. So for training, holes are also filled
+# with values that mean nothing: random ones, or blurred random ones. No evaluation uses these variants.
 
 # %%
 from facedepth_kit.pairs.degradation import blurred_hole_values, randomize_hole_values
@@ -127,8 +128,8 @@ work.save_figure(degradation_process(stages), "figure_05.png", caption, width=11
 # %% [markdown]
 # ## Predict: which stage costs most?
 #
-# `face_rmse` is the paper's error: the root mean squared difference on depth from zero to one, over the face. A hole
-# counts as one, the farthest there is. Which stage will raise it most, and will the blur raise or lower it?
+# `face_rmse` is the paper's error: the root mean squared difference of depth, scaled from zero to one, over the face.
+# A hole counts as one, the farthest value. Which stage will raise the error most, and will the blur raise or lower it?
 
 # %%
 from facedepth_kit.evaluation.error import face_rmse
@@ -139,16 +140,16 @@ for name in ("ground truth", "punched", "noise", "blurred"):
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The holes, by far: each hole pixel in the face is wrong by nearly the whole range, and squares are unforgiving.
-# Against them noise hardly shows, and the blur takes part of it away again. So an enhancer that fills holes well wins
-# Table IV, and one that only smooths cannot.
+# The holes, by far. Each hole pixel in the face is wrong by nearly the whole range, and squaring makes large errors
+# count most. Beside them noise hardly shows, and the blur removes part of it again. So an enhancer that fills holes
+# well does well in Table IV, and one that only smooths cannot.
 # </details>
 #
 # ## Your turn: the panel
 #
-# A slider for every setting, stage by stage as in Figure 5; in brackets the calibrated value. Drag, or click a handle
-# and use the arrow keys. Pick another person, another expression or pose under *Face*; the enhancer below repairs what
-# you spoil.
+# A slider for every setting, stage by stage as in Figure 5, with the calibrated value in brackets. Drag, or click a
+# handle and use the arrow keys. Choose another person, expression or pose under *Face*. The enhancer at the bottom
+# repairs what you degrade.
 
 # %%
 from facedepth_kit.panels import degradation_panel
@@ -157,8 +158,8 @@ panel = degradation_panel(presets=work.results.parent / "presets")
 panel
 
 # %% [markdown]
-# Found something you like? Save it under *Presets*, or from code. The file is a settings file of `facedepth
-# synthesize --settings`, which writes pairs to train on.
+# Save settings that you like under *Presets*, or from code. The file is a settings file for `facedepth synthesize
+# --settings`, which writes pairs to train on.
 
 # %%
 from facedepth_kit.common.settings import load_yaml
@@ -171,12 +172,15 @@ load_yaml(SynthesisSettings, preset).degradation
 #
 # <details><summary>Solution</summary>
 #
-# Only the random holes: most hole pixels in the face are theirs. The error goes with the *root* of the share of hole
-# pixels, so three in four of them have to go, and a few more, because the outline's holes stay. Fewer holes or smaller
-# ones, both will do. With the noise at zero the number barely moves.
+# Only the random holes, because most hole pixels in the face are theirs. The error grows with the *root* of the share
+# of hole pixels, so about three in four of them have to go, and a few more, because the outline's holes stay. Fewer
+# holes or smaller ones both work. With the noise at zero the number barely moves.
 # </details>
+#
+# **Open task** (no solution given). Find a frame of a real depth camera, your own or one from a paper, and tune the
+# sliders until the degraded face looks like it. Save the preset. What does the camera do that no slider can imitate?
 #
 # ## What you have seen
 #
-# Holes at the rim, holes anywhere, noise, blur: each a plain function, together `degrade`. **Next: `04_networks`**
-# builds the networks that are to undo it.
+# Holes along the outline, holes anywhere, noise, blur: each is a plain function, and together they are `degrade`.
+# **Next:** [04_networks](04_networks.ipynb) builds the networks that are to undo it.

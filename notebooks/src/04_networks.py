@@ -34,8 +34,8 @@ work
 # ## A U-Net in one sentence
 #
 # Halve the picture again and again while looking for ever larger shapes (the left side of the U); double it again and
-# again while painting (the right side); and hand each level's fine detail straight across, so that it need not
-# squeeze through the bottom.
+# again while painting (the right side); and hand each level's fine detail straight across, so that it need not squeeze
+# through the bottom.
 #
 # Its building block is the **convolution**: every pixel of the result is a weighted sum of a small window of pixels of
 # the input, with the same weights everywhere. One convolution has many such sets of weights, each of which makes a
@@ -122,9 +122,9 @@ for layer in largest:
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At the bottom. A convolution has (kernel area) x (channels in) x (channels out) weights and one bias for each
-# channel out, whatever the size of the picture, and the channels are many where the picture is small. The *work* is
-# the other way round: it grows with the picture.
+# At the bottom. A convolution has (kernel area) x (channels in) x (channels out) weights and one bias for each channel
+# out, whatever the size of the picture, and the channels are many where the picture is small. The *work* is the other
+# way round: it grows with the picture.
 # </details>
 #
 # **Exercise.** Compute the count of that layer by hand from its kernel and channels, and check it.
@@ -139,4 +139,4 @@ print(f"by hand {by_hand:,}, counted {layer.count_params():,}")
 # %% [markdown]
 # ## What you have seen
 #
-# Four networks, four counts, all exact. They know nothing yet. **Next: `05_training`** teaches one.
+# Four networks, four counts, all exact. They know nothing yet. **Next: [05_training](05_training.ipynb)** teaches one.

@@ -16,8 +16,7 @@
 # **Goal.** Teach DL-Delta to undo the degradation, by the paper's schedule, for as long as this profile allows; and
 # look up how long the shipped weights were taught.
 #
-# **You will learn** what one training step is, what a chunk and an epoch are in the paper, and what a model card
-# says.
+# **You will learn** what one training step is, what a chunk and an epoch are in the paper, and what a model card says.
 #
 # **Comes out:** Figure 6, a loss curve, and the list of shipped weights (section IV-C).
 
@@ -95,8 +94,8 @@ work.save_table("training", history, caption, digits=5)
 # %% [markdown]
 # ## Figure 6: what one step does
 #
-# Enhance, compare, adjust, repeat. The enhanced image below is what the network that was trained above makes of a
-# face that it has not seen.
+# Enhance, compare, adjust, repeat. The enhanced image below is what the network that was trained above makes of a face
+# that it has not seen.
 
 # %%
 from facedepth_kit.enhancers.learned import build_network
@@ -130,8 +129,8 @@ print(f"enhanced:  {face_rmse(enhanced, ground_truth).mean():.4f}   (mean face R
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Soon, yes: a hole is wrong by nearly the whole range, so even a blurred guess of a face beats it. To beat the
-# filters of the next notebook takes much longer: details and, above all, the face's rim come late.
+# Soon, yes: a hole is wrong by nearly the whole range, so even a blurred guess of a face beats it. To beat the filters
+# of the next notebook takes much longer: details and, above all, the face's rim come late.
 # </details>
 #
 # ## The shipped weights
@@ -166,5 +165,5 @@ print(f"{paper_steps:,} steps, {paper_steps / progress.steps:,.0f} times this ru
 # %% [markdown]
 # ## What you have seen
 #
-# A network that starts to see faces, and the cards of those that went to school longer. **Next: `06_filters`** shows
-# what can be had without any learning.
+# A network that starts to see faces, and the cards of those that went to school longer. **Next:
+# [06_filters](06_filters.ipynb)** shows what can be had without any learning.

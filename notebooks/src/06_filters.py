@@ -19,7 +19,7 @@
 # **You will learn** what decimation, hole filling and spatial filtering do, how to put an array through the RealSense
 # SDK, and what the paper left out.
 #
-# **Comes out:** Table II (section IV-A), and a picture of each filter's handwriting.
+# **Comes out:** Table II (section IV-A), and a picture of what each filter does.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -33,9 +33,10 @@ work = open_workspace("06_filters", profile, seed, output)
 work
 
 # %% [markdown]
-# ## The real thing
+# ## The real SDK
 #
-# These are not imitations: each filter is the SDK's. A *software device* takes an array for a camera's frame.
+# These are not imitations: each filter is the SDK's own. A *software device* lets it treat an array as a camera's
+# frame.
 
 # %%
 from facedepth_kit.common.realsense_sdk import realsense_sdk
@@ -90,9 +91,9 @@ work.show(strip({"ground truth": pair.ground_truth, "degraded": degraded}, size=
 # %% [markdown]
 # ## Predict
 #
-# *Decimation* replaces each block of pixels by one value, and scales the picture up again. *Hole filling* lets each
-# hole take the value of a neighbour. *Spatial* smooths along rows and columns and closes holes along rows. Which of
-# them will close all holes, and which will smear the face into the background?
+# *Decimation* replaces each block of pixels by one value, and scales the image up again. *Hole filling* gives each
+# hole the value of a neighbour. *Spatial* smooths along rows and columns and closes holes along rows. Which of them
+# will close all holes, and which will smear the face into the background?
 
 # %%
 outputs = {name: filtered(degraded, settings) for name, settings in TABLE_II.items()}
@@ -110,9 +111,10 @@ work.save_figure(figure, "filters.png", caption)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Hole filling from the left closes everything that has anything to its left, and draws the face's rim out to the edge
-# of the picture. The spatial filter does so from both sides. Decimation by two leaves most holes; by eight it closes
-# the small ones and makes blocks. None of them knows what a face is: outside the face they all invent.
+# Hole filling from the left closes everything that has anything to its left, and extends the face's outline to the
+# edge of the image. The spatial filter does so from both sides. Decimation by two leaves many of the holes open; by
+# eight it closes the small ones and makes blocks. None of them knows what a face is: outside the face they all fill in
+# wrong values.
 # </details>
 #
 # ## In numbers
@@ -143,8 +145,11 @@ Markdown(markdown_table([numbers(name, image) for name, image in pictures.items(
 # %% [markdown]
 # ## What the paper left out
 #
-# Before learning anything, most people would try inpainting, as made for scratched photographs. OpenCV has two kinds,
-# and both take depth of sixteen bits. Alone and followed by a filter that smooths but keeps edges:
+# Without any learning, many people would first try inpainting, which was made for scratched photographs. OpenCV has
+# two methods, and both take 16-bit depth. Here they are alone, and followed by a bilateral filter, which smooths but
+# keeps edges.
+#
+# **Predict.** Will they beat the filters above?
 
 # %%
 from facedepth_kit.enhancers.inpainting import ROWS, inpainted
@@ -159,23 +164,29 @@ work.show(strip({"ground truth": pair.ground_truth, **masked}))
 Markdown(markdown_table([numbers(name, image) for name, image in tried.items()]))
 
 # %% [markdown]
-# **Exercise.** The spatial filter has a threshold, *delta*: steps larger than it are edges and stay. The SDK allows
-# one to fifty, in units of the image's values. Why does it smooth next to nothing here?
+# **Exercise.** The spatial filter has a threshold, *delta*: steps larger than it are edges and stay. The SDK allows 1
+# to 50, in units of the image's values. In this table's rows it smooths next to nothing. To see why, compute how many
+# millimetres of this face one unit of the image is. (`pair.depth_range.span_mm` is the depth of the face, and it is
+# spread over the values 0 to 65534.)
 
 # %%
-step = 1 / HOLE * pair.depth_range.span_mm
-delta = TABLE_II["Sp-HfU"].delta
-print(f"one unit is {step:.4f} mm of this face; delta {delta:.0f} is {delta * step:.2f} mm")
+unit_mm = ...  # your answer: millimetres of this face for one unit of the image
+
+# %%
+from facedepth_kit.depth import FARTHEST
+from facedepth_kit.pipeline.exercises import check
+
+print(check(unit_mm, pair.depth_range.span_mm / FARTHEST, tolerance=0.01))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The SDK counts on camera units, a millimetre each. Here the face's depth is stretched over all sixteen bits, so that
-# delta is a tiny fraction of a millimetre: nearly every step is an "edge". That may be why the paper saw no effect of
-# the spatial filter without its hole filling.
+# `unit_mm = pair.depth_range.span_mm / 65534`: some micrometres. The SDK expects camera units, a millimetre each. Here
+# the face's depth is spread over all sixteen bits, so even the largest delta is a fraction of a millimetre, and nearly
+# every step counts as an edge. That may be why the paper saw no effect of the spatial filter without its hole filling.
 # </details>
 #
 # ## What you have seen
 #
-# Seven filters with seven handwritings, and a rival that nobody had asked. **Next: `07_ddrnet`**, a network that was
-# made for something else; then all of them sit the same exam.
+# Seven filters, each with its own kind of mistake, and inpainting, which the paper did not try. **Next:**
+# [07_ddrnet](07_ddrnet.ipynb), a network that was made for whole bodies.

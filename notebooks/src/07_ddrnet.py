@@ -179,9 +179,9 @@ work.save_table("ddrnet_bodies", table, caption, digits=2)
 # <details><summary>Solution</summary>
 #
 # The trembling, above all: compare the median before and after. Outlines it mends here and there: they rule the root
-# mean square, where it is ahead of the filter, which cannot tell an outline's error from an edge. Holes it never fills:
-# its output is masked by what the camera measured. On the real person's surfaces the plain filter comes out ahead of
-# the stand-in: simulated noise is not this camera's noise. The same lesson as with faces, one size smaller.
+# mean square, where it is ahead of the filter, which cannot tell an outline's error from an edge. Holes it never
+# fills: its output is masked by what the camera measured. On the real person's surfaces the plain filter comes out
+# ahead of the stand-in: simulated noise is not this camera's noise. The same lesson as with faces, one size smaller.
 # </details>
 #
 # ## Now a face
@@ -269,8 +269,8 @@ work.save_figure(strip(masked), "ddrnet_faces.png", caption, width=1100)
 #
 # ## Why it cannot help a face
 #
-# Put in the middle of its range it does no harm: between the holes it takes some of the noise off (third column).
-# But the error of a degraded face is nearly all holes, and holes are what this network hands on. To it, a hole is the
+# Put in the middle of its range it does no harm: between the holes it takes some of the noise off (third column). But
+# the error of a degraded face is nearly all holes, and holes are what this network hands on. To it, a hole is the
 # nearest thing there is: 500 mm.
 
 # %% [markdown]
@@ -314,5 +314,5 @@ print(np.round([[error_mm[row::4, column::4].mean() for column in range(4)] for 
 # ## What you have seen
 #
 # A network that is good at home and of no use next door; and a comparison that depends on a number which nobody wrote
-# down. Train the stand-in yourself with `facedepth train-ddrnet`. **Next: `08_synthetic_evaluation`**
-# has its row among all the others.
+# down. Train the stand-in yourself with `facedepth train-ddrnet`. **Next:
+# [08_synthetic_evaluation](08_synthetic_evaluation.ipynb)** has its row among all the others.

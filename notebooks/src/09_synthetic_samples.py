@@ -47,9 +47,9 @@ enhanced = {name: enhancers.get(name).enhance(degraded) for name in ready}
 # %% [markdown]
 # ## The paper's arrangement
 #
-# Top row: ground truth, degraded, hand-crafted filters. Middle row: the learned enhancers of the paper. The bottom
-# row is the kit's own addition. As in the paper, the face area is masked by the ground truth, to keep the eye on what
-# is measured.
+# Top row: ground truth, degraded, hand-crafted filters. Middle row: the learned enhancers of the paper. The bottom row
+# is the kit's own addition. As in the paper, the face area is masked by the ground truth, to keep the eye on what is
+# measured.
 
 # %%
 hand_crafted = [name for name in enhancers.names() if enhancers.get(name).kind == "hand-crafted"]
@@ -124,5 +124,5 @@ work.show(strip({name: (np.clip(image / scale, 0, 1) * 255).astype(np.uint8) for
 # %% [markdown]
 # ## What you have seen
 #
-# The best enhancers differ most at the face's outline. All of it was made with a degradation whose settings
-# nobody published. **Next: `10_degradation_calibration`** tells where they come from.
+# The best enhancers differ most at the face's outline. All of it was made with a degradation whose settings nobody
+# published. **Next: [10_degradation_calibration](10_degradation_calibration.ipynb)** tells where they come from.

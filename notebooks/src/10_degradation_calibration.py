@@ -174,12 +174,11 @@ again.degradation
 #
 # <details><summary>Solution</summary>
 #
-# Not from a search this short on so few faces: it fits those faces. Score both on the same fresh faces
-# (`again.report` has the found ones) and on enough of them that the difference is larger than what another seed
-# gives.
+# Not from a search this short on so few faces: it fits those faces. Score both on the same fresh faces (`again.report`
+# has the found ones) and on enough of them that the difference is larger than what another seed gives.
 # </details>
 #
 # ## What you have seen
 #
-# Published numbers are data, too: eight rows told what the text does not. **Next: `11_simulated_cameras`** turns
-# from damage that is drawn to damage that a camera does.
+# Published numbers are data, too: eight rows told what the text does not. **Next:
+# [11_simulated_cameras](11_simulated_cameras.ipynb)** turns from damage that is drawn to damage that a camera does.

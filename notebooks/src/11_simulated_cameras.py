@@ -24,7 +24,8 @@
 #
 # *What is simulated:* everything here. The people belong to nobody, and no camera has seen them. The next notebooks
 # use such data sets wherever you have not brought the real ones, and say so. Noise and holes of both cameras were
-# tuned until the first row of Table V came out near the published one (`12_roughness_and_holes` shows how near).
+# tuned until the first row of Table V came out near the published one
+# ([12_roughness_and_holes](12_roughness_and_holes.ipynb) shows how near).
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -280,13 +281,13 @@ work.show(depth_rows(lines))
 
 # %% [markdown]
 # The row through the nose tells them apart: the flat print is a line, the bent one an arc, and only the person has a
-# nose. `14_landmarks_and_pad` makes a decision of it.
+# nose. [14_landmarks_and_pad](14_landmarks_and_pad.ipynb) makes a decision of it.
 #
 # ## What you have learnt
 #
 # - Depth is disparity turned over: its steps and its noise grow with the square of the distance.
 # - Cameras measure windows, not pixels: errors are blobs, edges are ragged, and small things vanish.
 # - Holes have reasons: a shadow of the second eye, dark or shiny surfaces, glass. They lie where these lie, not at
-#   random as in `03_degradation`.
+#   random as in [03_degradation](03_degradation.ipynb).
 #
-# Next: `12_roughness_and_holes` measures what the enhancers make of such frames.
+# Next: [12_roughness_and_holes](12_roughness_and_holes.ipynb) measures what the enhancers make of such frames.

@@ -16,8 +16,8 @@
 # **Goal.** Measure what enhancers do to frames of cameras, where no ground truth exists: how rough is the face
 # afterwards, and how many holes are left?
 #
-# **You will learn** how a face mask is made without touching the depth, why one small kernel can be read in four
-# ways, and how a published table tells which reading its authors used.
+# **You will learn** how a face mask is made without touching the depth, why one small kernel can be read in four ways,
+# and how a published table tells which reading its authors used.
 #
 # **Comes out:** Table V and Figure 9 (section IV-E), and a table of the readings. This notebook also measures
 # everything that the next two need, so it takes the longest of them; a run that was stopped goes on where it was.
@@ -72,8 +72,8 @@ for camera, store in stores.items():
 # Roughness is a pixel less the mean of its eight neighbours, as a magnitude, averaged over the mask. The paper prints
 # the kernel and nothing else. But what is a neighbour that is a hole? And one outside the mask?
 #
-# Below, four readings of the same few images. Published for the Kinect: much more for *None* than for the filled
-# rows, the same for the smoothest filter and the networks, and nearly no spread.
+# Below, four readings of the same few images. Published for the Kinect: much more for *None* than for the filled rows,
+# the same for the smoothest filter and the networks, and nearly no spread.
 
 # %%
 from facedepth_kit import enhancers
@@ -110,8 +110,8 @@ caption = (
 work.save_table("roughness_readings", table, caption, digits=2)
 
 # %% [markdown]
-# **Exercise.** With the first reading even a perfectly smooth face is not 0. Where does the rest come from, and why
-# is it smaller for the RealSense?
+# **Exercise.** With the first reading even a perfectly smooth face is not 0. Where does the rest come from, and why is
+# it smaller for the RealSense?
 #
 # <details><summary>Solution</summary>
 #
@@ -164,8 +164,8 @@ real = camera_study.real_cameras(stores)
 lines = long_table("V", measured, enhancers.names(), real=real, counts=counts, notes=camera_study.notes())
 
 # %% [markdown]
-# The paper shows all frontal variants together, because the differences between enhancers are "similar if the
-# variants are examined in isolation". Here is each variant in isolation, and how well its means go with those of all.
+# The paper shows all frontal variants together, because the differences between enhancers are "similar if the variants
+# are examined in isolation". Here is each variant in isolation, and how well its means go with those of all.
 
 # %%
 variants = variant_rows(measures)
@@ -244,4 +244,4 @@ Markdown(
 # ## What you have seen
 #
 # Smoother and without holes: by this table the networks win. But a picture of somebody else's smooth face would win,
-# too. **Next, `13_falsification`** asks how much of what was measured they change.
+# too. **Next, [13_falsification](13_falsification.ipynb)** asks how much of what was measured they change.

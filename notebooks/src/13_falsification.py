@@ -39,8 +39,8 @@ work
 # A network that has seen nothing but faces might see one everywhere. If it drew a mouth where a hand is, it would do
 # so on a sheet of paper, too, and help an attacker past the check of notebook 14.
 #
-# The test compares input and output, not output and truth: over the mask of the *Neutral* picture, at the pixels
-# where the sensor did measure. Whoever only removes noise changes little. Whoever replaces a hand by a mouth changes
+# The test compares input and output, not output and truth: over the mask of the *Neutral* picture, at the pixels where
+# the sensor did measure. Whoever only removes noise changes little. Whoever replaces a hand by a mouth changes
 # centimetres.
 
 # %%
@@ -171,4 +171,4 @@ work.show(strip(maps))
 # ## What you have seen
 #
 # How much is changed where something was measured. What matters to a check against attacks is the depth at a few
-# points of the face. **Next: `14_landmarks_and_pad`.**
+# points of the face. **Next: [14_landmarks_and_pad](14_landmarks_and_pad.ipynb).**

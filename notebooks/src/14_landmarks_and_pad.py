@@ -117,8 +117,8 @@ work.save_table("marks", marked, caption, digits=3)
 # %% [markdown]
 # ## Table VII
 #
-# As in the paper, on the images whose input has a hole at a landmark: for the marks all variants but the profiles,
-# for Dlib's points the variants without occlusion in which Dlib finds a face.
+# As in the paper, on the images whose input has a hole at a landmark: for the marks all variants but the profiles, for
+# Dlib's points the variants without occlusion in which Dlib finds a face.
 
 # %%
 from facedepth_kit import enhancers
@@ -165,8 +165,8 @@ Markdown(markdown_table(wide_table(work.read_table("table_7"), 3)))
 # ## From an error to a decision
 #
 # An error of the threshold or more means *attack*. Two things can go wrong, and ISO/IEC 30107-3 names them: **APCER**,
-# the share of attack presentations that pass, for each kind of attack; **BPCER**, the share of bona fide
-# presentations that are turned away. A lower threshold trades one for the other.
+# the share of attack presentations that pass, for each kind of attack; **BPCER**, the share of bona fide presentations
+# that are turned away. A lower threshold trades one for the other.
 #
 # The attacks here are a flat and a bent print of a face. The threshold comes from the other camera: the lowest at
 # which at most five percent of the KinectFaceDB faces, enhanced by DL-Delta-1, are turned away.
@@ -250,5 +250,5 @@ work.save_figure(figure, "pad_curves.png", caption, width=1000)
 # ## What you have seen
 #
 # Enhancement closes holes at landmarks. Whether that turns fewer people away, and whether it lets prints pass, depends
-# on the check, and both are numbers now: the table has them with their intervals. **Next, `15_camera_samples`** shows
-# the images behind the tables.
+# on the check, and both are numbers now: the table has them with their intervals. **Next,
+# [15_camera_samples](15_camera_samples.ipynb)** shows the images behind the tables.

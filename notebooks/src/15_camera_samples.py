@@ -36,8 +36,8 @@ work
 # %% [markdown]
 # ## In one picture
 #
-# What this kit is about. The colour picture is for us: the enhancement never sees it, so a print cannot talk it into
-# a face.
+# What this kit is about. The colour picture is for us: the enhancement never sees it, so a print cannot talk it into a
+# face.
 
 # %%
 from facedepth_kit import enhancers
@@ -84,8 +84,8 @@ work.save_figure(samples.distance_rows(colour, depth, titles), "figure_02.png", 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Four times. Depth is focal length times baseline over disparity; a step of disparity is worth the square of the
-# depth over that product.
+# Four times. Depth is focal length times baseline over disparity; a step of disparity is worth the square of the depth
+# over that product.
 # </details>
 #
 # ## The paper's arrangement
@@ -164,5 +164,5 @@ work.save_figure(sample_figure(faces[most]), "figure_18.png", caption, width=110
 #
 # ## What you have seen
 #
-# The same enhancers on cameras, simulated or your own. **Next: `16_your_recordings`** takes any folder, and
-# shows what two real sensors gave.
+# The same enhancers on cameras, simulated or your own. **Next: [16_your_recordings](16_your_recordings.ipynb)** takes
+# any folder, and shows what two real sensors gave.

@@ -16,8 +16,8 @@
 # **Goal.** Enhance a frame as a depth camera writes it: millimetres, zero for a hole, a whole scene, the face
 # somewhere in it.
 #
-# **You will learn** how a face region becomes the kit's depth image and comes back without changing anything else,
-# and the one command that does it for your files.
+# **You will learn** how a face region becomes the kit's depth image and comes back without changing anything else, and
+# the one command that does it for your files.
 #
 # **Comes out:** a picture, a table of holes before and after, and one of every measure on your own recordings; beside
 # them what two real sensors gave.
@@ -153,8 +153,8 @@ for what, mask in (("measured pixels", on_face & (frame > 0)), ("holes of the fr
 # ## The table, and your own frames
 #
 # One line for each frame. If there are recordings in the data folder (FACEDEPTH_DATA: depth images of sixteen bits
-# named `*_depth.png`), the first of them are enhanced as well. The face is found by Dlib in the aligned picture
-# beside each, or the whole frame counts. Their pictures go to a temporary folder; only counts are kept.
+# named `*_depth.png`), the first of them are enhanced as well. The face is found by Dlib in the aligned picture beside
+# each, or the whole frame counts. Their pictures go to a temporary folder; only counts are kept.
 
 # %%
 table = [
@@ -277,11 +277,11 @@ for title, table in kept_tables().items():
 # <details><summary>Solution</summary>
 #
 # Try it: `crop_face(frame)` without a box. The span then starts at the nearest thing in the frame and ends before the
-# wall, so the wall becomes a hole and comes back unchanged; but the face gets fewer pixels of the network's input,
-# and detail is lost.
+# wall, so the wall becomes a hole and comes back unchanged; but the face gets fewer pixels of the network's input, and
+# detail is lost.
 # </details>
 #
 # ## What you have seen
 #
-# From a camera's frame to an enhanced one and back. **Next: `17_compare_enhancers`** puts enhancers side by
-# side, on your frames too.
+# From a camera's frame to an enhanced one and back. **Next: [17_compare_enhancers](17_compare_enhancers.ipynb)** puts
+# enhancers side by side, on your frames too.

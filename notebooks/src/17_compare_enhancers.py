@@ -38,9 +38,9 @@ work
 # %% [markdown]
 # ## Images to look at
 #
-# Three drawn faces, degraded as in `03_degradation`: their truth is known, so the panel can show it beside the
-# enhancers. Then a few frames of a RealSense: your own if there are any (`11_simulated_cameras` says where they are
-# looked for), simulated ones otherwise.
+# Three drawn faces, degraded as in [03_degradation](03_degradation.ipynb): their truth is known, so the panel can show
+# it beside the enhancers. Then a few frames of a RealSense: your own if there are any
+# ([11_simulated_cameras](11_simulated_cameras.ipynb) says where they are looked for), simulated ones otherwise.
 
 # %%
 from facedepth_kit.cameras.data_sets import realsense
@@ -107,10 +107,10 @@ work.save_table("compare_changes", table, caption)
 # <details><summary>Solution</summary>
 #
 # The SDK's hole filling, and inpainting without the bilateral filter, change nothing that was measured: they only
-# write into holes; the spatial filter changes next to nothing (`06_filters` says why). Decimation, the bilateral
-# filter and the networks write every pixel. That is no fault in itself: a measured pixel carries noise, and whoever
-# leaves it alone keeps the noise. On a camera's frames it is different: there the kit gives a network's output back
-# what the sensor had measured (`16_your_recordings`).
+# write into holes; the spatial filter changes next to nothing ([06_filters](06_filters.ipynb) says why). Decimation,
+# the bilateral filter and the networks write every pixel. That is no fault in itself: a measured pixel carries noise,
+# and whoever leaves it alone keeps the noise. On a camera's frames it is different: there the kit gives a network's
+# output back what the sensor had measured ([16_your_recordings](16_your_recordings.ipynb)).
 # </details>
 #
 # ## Along one line
@@ -156,10 +156,10 @@ print(f"smallest error: {best['enhancer']} ({best['error']:.4f}), moves {best['c
 #
 # If the two differ, noise is the reason: the one that moves nothing also mends nothing but holes. Which of them you
 # want depends on what comes after. A face matcher may like smooth surfaces; a check against forgeries wants nothing
-# invented. `18_pad_panel` is about such a check.
+# invented. [18_pad_panel](18_pad_panel.ipynb) is about such a check.
 # </details>
 #
 # ## What you have seen
 #
-# Four ways of looking, and two kinds of enhancers: those that fill and those that redraw. **Next: `18_pad_panel`** asks
-# whether a camera is being shown a face at all.
+# Four ways of looking, and two kinds of enhancers: those that fill and those that redraw. **Next:
+# [18_pad_panel](18_pad_panel.ipynb)** asks whether a camera is being shown a face at all.

@@ -22,8 +22,8 @@
 #
 # **Comes out:** a picture of the landmarks by the rule that they break (after section IV-G).
 #
-# *What is simulated:* people, prints and camera, unless you have RealSense recordings of your own. Those are shown here
-# and nowhere else; nothing of them is written.
+# *What is simulated:* people, prints and camera, unless you have RealSense recordings of your own. Those are shown
+# here and nowhere else; nothing of them is written.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -40,10 +40,10 @@ work
 # ## Sixty-eight points
 #
 # They follow the jaw from ear to ear, the brows, the nose, the eyes and the mouth; Dlib finds them in the colour
-# picture that belongs to the depth image. On a true face, depth at these points obeys simple rules. Section IV-G of the
-# paper takes three: each landmark **has** depth; none is **nearer than the tip of the nose**; and along the **jaw**,
-# from the chin to either ear, each is no nearer than the one before. The share of landmarks that break a rule is the
-# *geometric PAD error*: zero for a plausible face.
+# picture that belongs to the depth image. On a true face, depth at these points obeys simple rules. Section IV-G of
+# the paper takes three: each landmark **has** depth; none is **nearer than the tip of the nose**; and along the
+# **jaw**, from the chin to either ear, each is no nearer than the one before. The share of landmarks that break a rule
+# is the *geometric PAD error*: zero for a plausible face.
 
 # %%
 from facedepth_kit.cameras.data_sets import realsense
@@ -165,13 +165,13 @@ if bona_fide and attacks:
 # %% [markdown]
 # <details><summary>What to make of it</summary>
 #
-# A handful of images says little; `14_landmarks_and_pad` counts over all of them, with and without each enhancer, and
-# draws the whole trade between attacks that pass and people who are turned away. What a handful does show is the
-# mechanism: closing holes takes away the failures of the first rule, whoever stands before the camera; what becomes of
-# the other two depends on how an enhancer smooths and what it invents.
+# A handful of images says little; [14_landmarks_and_pad](14_landmarks_and_pad.ipynb) counts over all of them, with and
+# without each enhancer, and draws the whole trade between attacks that pass and people who are turned away. What a
+# handful does show is the mechanism: closing holes takes away the failures of the first rule, whoever stands before
+# the camera; what becomes of the other two depends on how an enhancer smooths and what it invents.
 # </details>
 #
 # ## What you have seen
 #
 # Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This was the last
-# notebook: the map of all of them is in **`00_start_here`**.
+# notebook: the map of all of them is in **[00_start_here](00_start_here.ipynb)**.
