@@ -43,7 +43,7 @@ def kinectfacedb(work: Workspace) -> KinectFaceDB:
     # The number of people is no part of the key: more people extend what is there.
     key = f"{settings_hash(settings)} {seed}"
     folder = work.cache_folder("kinectfacedb", key, ["facedepth_kit.cameras.simulated.data_sets"])
-    return write_kinectfacedb(folder, work.profile.people, seed=seed, settings=settings, progress=False)
+    return write_kinectfacedb(folder, work.profile.people, seed=seed, settings=settings, progress=work.by_hand)
 
 
 def realsense(work: Workspace) -> Recordings:
@@ -59,7 +59,7 @@ def realsense(work: Workspace) -> Recordings:
     frames = work.profile.camera_frames
     key = f"{frames} {settings_hash(settings)} {seed}"
     folder = work.cache_folder("realsense", key, ["facedepth_kit.cameras.simulated.data_sets"])
-    return write_realsense(folder, frames, seed=seed, settings=settings, progress=False)
+    return write_realsense(folder, frames, seed=seed, settings=settings, progress=work.by_hand)
 
 
 def real_kinectfacedb() -> Path | None:

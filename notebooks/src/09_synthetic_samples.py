@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Looking at what they do
+# # What the enhancers do to a face
 #
 # *Part 3: Evaluation on synthetic faces*
 #
@@ -31,13 +31,15 @@ work = open_workspace("09_synthetic_samples", profile, seed, output)
 work
 
 # %% [markdown]
-# ## Two faces by lot
+# ## Two random faces
 #
-# From the same test pairs as Table IV, so that each picture has its number there.
+# They come from the test pairs of Table IV, so each image has its error there.
 
 # %%
 from facedepth_kit import enhancers
+from facedepth_kit.evaluation.error import read_errors
 
+errors = read_errors(work.find("table_4_errors.csv"))  # of notebook 08
 store = work.pairs("test", work.profile.test_pairs)
 chosen = [int(index) for index in work.rng("two samples").choice(len(store), 2, replace=False)]
 ground_truth, degraded = store.batch(chosen)
@@ -48,8 +50,7 @@ enhanced = {name: enhancers.get(name).enhance(degraded) for name in ready}
 # ## The paper's arrangement
 #
 # Top row: ground truth, degraded, hand-crafted filters. Middle row: the learned enhancers of the paper. The bottom row
-# is the kit's own addition. As in the paper, the face area is masked by the ground truth, to keep the eye on what is
-# measured.
+# is the kit's own addition. As in the paper, everything outside the face is masked, because only the face is measured.
 
 # %%
 hand_crafted = [name for name in enhancers.names() if enhancers.get(name).kind == "hand-crafted"]
@@ -58,11 +59,8 @@ learned = ["DDRNet-dn", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", 
 arrangement = [["Ground Truth", "Degraded", *hand_crafted], learned, ours]
 
 # %%
-from facedepth_kit.evaluation.error import read_errors
 from facedepth_kit.plots.grids import strip
 from facedepth_kit.plots.samples import sample_grid
-
-errors = read_errors(work.find("table_4_errors.csv"))
 
 
 def sample(number):
@@ -86,29 +84,36 @@ work.save_figure(sample(1), "figure_14.png", caption.replace("13", "14").replace
 # %% [markdown]
 # ## Predict: which filter is it?
 #
-# Filters have handwritings. One smears sideways, one leaves most holes open, one makes stairs. Which picture below
-# belongs to which?
+# Each filter makes mistakes of its own. *Hf-L* fills a hole from its left. *De-M2* and *De-M8* replace blocks of two
+# by two and eight by eight pixels by one value. Which image below belongs to which? Write the letters into the second
+# cell.
 
 # %%
 names = ["De-M8", "Hf-L", "De-M2"]
-shuffled = [names[int(index)] for index in work.rng("riddle").permutation(3)]
+shuffled = [names[int(index)] for index in work.rng("which filter").permutation(3)]
 work.show(strip({letter: enhanced[name][0] for letter, name in zip("ABC", shuffled, strict=True)}))
+
+# %%
+my_letters = {"Hf-L": "", "De-M8": "", "De-M2": ""}  # your answer: A, B or C for each
+
+# %%
+from facedepth_kit.pipeline.exercises import check
+
+letters = {name: letter for letter, name in zip("ABC", shuffled, strict=True)}
+for name, letter in my_letters.items():
+    print(f"{name}: {check(letter, letters[name])}")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Sideways streaks: filling from the left (Hf-L). Stairs: decimation by eight (De-M8), which averages blocks and so
-# closes small holes. Open holes: decimation by two (De-M2), whose blocks are too small. The cell below tells the
-# letters.
+# Sideways streaks: filling from the left (Hf-L). Steps like stairs: decimation by eight (De-M8), which averages blocks
+# and so closes small holes. Open holes: decimation by two (De-M2), whose blocks are too small to close most of them.
 # </details>
 
-# %%
-dict(zip("ABC", shuffled, strict=True))
-
 # %% [markdown]
-# ## Where the error sits
+# ## Where the error lies
 #
-# The difference to the ground truth, brighter where it is larger. Look at the rim.
+# The difference to the ground truth, brighter where it is larger. Look at the outline of the face.
 
 # %%
 import numpy as np
@@ -124,5 +129,5 @@ work.show(strip({name: (np.clip(image / scale, 0, 1) * 255).astype(np.uint8) for
 # %% [markdown]
 # ## What you have seen
 #
-# The best enhancers differ most at the face's outline. All of it was made with a degradation whose settings nobody
-# published. **Next: [10_degradation_calibration](10_degradation_calibration.ipynb)** tells where they come from.
+# The best enhancers differ most at the face's outline. All of this was made with a degradation whose settings nobody
+# published. **Next:** [10_degradation_calibration](10_degradation_calibration.ipynb) tells where they come from.

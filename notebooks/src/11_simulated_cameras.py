@@ -9,23 +9,23 @@
 # ---
 
 # %% [markdown]
-# # Two cameras that do not exist
+# # Two simulated cameras
 #
 # *Part 4: Cameras and attacks*
 #
 # **Goal.** Understand what a depth camera measures, and what it gets wrong, by building two: a Kinect v1, with which
 # KinectFaceDB was recorded, and a RealSense D435, the paper's own camera.
 #
-# **You will learn** how depth comes from triangulation, why it comes in steps, why there are shadows without a lamp,
-# why glasses make holes, and which of that an enhancer can repair.
+# **You will learn** how triangulation gives depth, why depth comes in steps, why there are shadows without a lamp, why
+# glasses make holes, and which of these an enhancer can repair.
 #
 # **Comes out:** the errors of both cameras over the distance, the nine pictures that KinectFaceDB has of everybody,
 # and the attacks of section IV-G.
 #
-# *What is simulated:* everything here. The people belong to nobody, and no camera has seen them. The next notebooks
-# use such data sets wherever you have not brought the real ones, and say so. Noise and holes of both cameras were
-# tuned until the first row of Table V came out near the published one
-# ([12_roughness_and_holes](12_roughness_and_holes.ipynb) shows how near).
+# *What is simulated:* everything here. The people are drawn, and no camera has seen them. The next notebooks use such
+# data sets wherever you have not brought the real ones, and say so. Noise and holes of both cameras were tuned until
+# the first row of Table V came out near the published one ([12_roughness_and_holes](12_roughness_and_holes.ipynb)
+# shows how near).
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -39,14 +39,14 @@ work = open_workspace("11_simulated_cameras", profile, seed, output)
 work
 
 # %% [markdown]
-# ## Two eyes and a difference
+# ## Two views and a difference
 #
-# Two eyes side by side see the same point at different places. The difference, the *disparity* $d$ in pixels, gives
-# the depth: $z = f\,b/d$, with the focal length $f$ (px) and the *baseline* $b$ (mm) between the eyes. One eye of the
-# Kinect is a projector: it throws a fixed pattern of dots, and the camera looks how far each dot is displaced. The
-# D435 has two infrared cameras, and a projector that only adds texture.
+# Two cameras side by side see the same point at different places. The difference, the *disparity* $d$ in pixels, gives
+# the depth: $z = f\,b/d$, with the focal length $f$ (px) and the *baseline* $b$ (mm) between the cameras. In the
+# Kinect a projector takes the place of one camera: it projects a fixed pattern of dots, and the camera measures how
+# far each dot is displaced. The D435 has two infrared cameras, and a projector that only adds texture.
 #
-# Here a person sits before each. The same head is rendered from both eyes.
+# Here a person sits before each. The same head is rendered from both places.
 
 # %%
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight, find_features, look, read, vote
@@ -64,9 +64,9 @@ sights = {name: look(scenes[name].parts, camera, sensor) for name, (sensor, came
 cameras["Kinect v1"][0]
 
 # %% [markdown]
-# Not every pixel carries something that can be recognized in the other eye's picture: a dot, a pore, a hair. Such
-# *features* are few, and each is located with a small error. So a window around every pixel votes, and the disparity
-# that most of its features agree on wins. It is rounded to a fraction of a pixel (the Kinect's chip: an eighth).
+# Not every pixel has something that can be recognised in the other view: a dot, a pore, a hair. Such *features* are
+# few, and each is located with a small error. So all features in a window around a pixel vote, and the disparity that
+# most of them agree on wins. It is rounded to a fraction of a pixel (the Kinect's chip: an eighth).
 
 # %%
 from facedepth_kit.plots.colours import error_picture, frame_picture, grey_picture
@@ -95,14 +95,25 @@ grid = picture_grid(pictures, [titles, [""] * 5], row_labels=list(cameras), size
 work.save_figure(grid, "simulated_sensors.png", caption)
 
 # %% [markdown]
-# **Predict.** A step of an eighth of a pixel is how many millimetres at 0.8 m for the Kinect? And at twice the
-# distance?
-#
+# **Predict.** A step of an eighth of a pixel is how many millimetres at 0.8 m for the Kinect? The next cell prints its
+# focal length and baseline. And at twice the distance, how many times as much?
+
+# %%
+kinect = cameras["Kinect v1"][0]
+print(f"f = {kinect.focal_px:.0f} px, b = {kinect.baseline_mm:.0f} mm")
+my_step_mm = ...  # your answer, in millimetres
+
+# %%
+from facedepth_kit.pipeline.exercises import check
+
+print(check(my_step_mm, kinect.step_mm(800.0), tolerance=0.05))
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A small change of $d$ changes $z = f\,b/d$ by $z^2/(f\,b)$ times as much. The next cell computes it; doubling the
-# distance gives four times the step. The same holds for noise: it is a fixed part of a pixel, and grows with the
-# square of the distance, too.
+# A small change of $d$ changes $z = f\,b/d$ by $z^2/(f\,b)$ times as much; here the change of $d$ is an eighth.
+# Doubling the distance gives four times the step. The same holds for noise, which is a fixed part of a pixel and so
+# grows with the square of the distance, too.
 # </details>
 
 # %%
@@ -117,7 +128,6 @@ for name, (sensor, camera) in cameras.items():
     for mm in distances:
         frame = measure_depth([wall(mm, camera, (0.7, 0.7, 0.7))], camera, sensor, rng)
         spread[name].append(float(np.std(frame[frame > 0])) if (frame > 0).any() else float("nan"))
-print(f"Kinect v1 at 0.8 m: {cameras['Kinect v1'][0].step_mm(800.0):.2f} mm")
 
 # %%
 table = [
@@ -133,9 +143,9 @@ figure = error_against_distance(distances, steps, spread)
 work.save_figure(figure, "simulated_noise.png", caption + " The Kinect reports nothing below 0.45 m.")
 
 # %% [markdown]
-# The Kinect's spread is about its step, the D435's is much larger than its own: its steps are fine, but few features
-# vote in each window. Neighbouring windows share most of their features, so the D435's errors are *blobs*: smoothing
-# over two or three pixels hardly helps against them.
+# The Kinect's spread is about as large as its step. The D435's is much larger than its own: its steps are fine, but
+# few features vote in each window. Neighbouring windows share most of their features, so the D435's errors come as
+# *blobs*, and smoothing over two or three pixels hardly helps against them.
 #
 # ## Close up
 #
@@ -180,23 +190,18 @@ names = [f"{name} at {camera.distance_mm / 10:.0f} cm" for name, (_, camera) in 
 work.save_figure(picture_grid([errors], [names], size=3.4), "simulated_errors.png", caption)
 
 # %% [markdown]
-# Along edges the windows let what stands in front grow and shrink, a few pixels at a time: ragged outlines, with
-# errors of centimetres. Of everything a camera gets wrong this is what enhancers handle worst.
+# Near edges the windows make what stands in front a few pixels larger or smaller. So outlines are ragged, with errors
+# of centimetres. Of all errors of a camera this is the one that enhancers handle worst.
 #
 # ## A shadow without a lamp
 #
-# What one eye sees and the other does not has no disparity. To the left of everything that stands in front there is a
-# band without depth, as broad as the difference of the disparities, $f\,b\,(1/z_1 - 1/z_2)$, less what the windows eat
-# of it. (The band on the right is another: what the colour camera sees there is hidden from the infrared one.)
+# What one camera sees and the other does not has no disparity. To the left of everything that stands in front there is
+# a band without depth. Its width is the difference of the disparities, $f\,b\,(1/z_1 - 1/z_2)$, less what the windows
+# close of it. (The band on the right has another reason: what the colour camera sees there is hidden from the infrared
+# one.)
 #
 # **Exercise.** Below, the Kinect's baseline is halved and doubled. What happens to the band beside the head, and what
-# does one pay for a narrow one?
-#
-# <details><summary>Solution</summary>
-#
-# The band's width is proportional to the baseline. So is the disparity, and with a small one each step is larger: a
-# camera with close eyes has few holes and coarse depth. The D435 (50 mm) and the Kinect (75 mm) are compromises.
-# </details>
+# is the price of a narrow one?
 
 # %%
 from dataclasses import replace
@@ -212,11 +217,20 @@ for baseline_mm in (37.5, 75.0, 150.0):
 work.show(picture_grid([list(frames.values())], [list(frames)], size=2.6))
 
 # %% [markdown]
+# <details><summary>Solution</summary>
+#
+# The band's width is proportional to the baseline. So is the disparity, and where that is small each step is larger: a
+# camera with a short baseline has few holes and coarse depth. The D435 (50 mm) and the Kinect (75 mm) are compromises.
+# </details>
+
+# %% [markdown]
 # ## Nine pictures of everybody
 #
-# KinectFaceDB has nine pictures of each of 52 people, twice. The simulated one has the same, in the same files: smile
-# and open mouth by expression, profiles by pose; sunglasses, a hand and a sheet of paper are things of their own
-# before the face, which hide it and cast shadows. *LightOn* changes the colour picture only.
+# KinectFaceDB has nine pictures of each of 52 people, twice. The simulated one has the same, in the same files. Smile
+# and open mouth are expressions, profiles are poses. Sunglasses, a hand and a sheet of paper are objects before the
+# face, which hide it and cast shadows. *LightOn* changes the colour picture only.
+#
+# **Predict.** Which variants will have the most holes inside the face? Will it be the profiles?
 
 # %%
 from facedepth_kit.cameras.recorded.kinectfacedb import VARIANTS
@@ -238,12 +252,10 @@ caption = (
 work.save_figure(picture_grid(rows, names, size=1.75), "simulated_variants.png", caption)
 
 # %% [markdown]
-# **Predict.** Which variants have the most holes inside the face, and why is it not the profiles?
-#
 # <details><summary>Solution</summary>
 #
-# The sunglasses: dark and shiny, they return little of the pattern. A profile is as bright as any other surface; it
-# has holes at its rim only. The paper's edge and the fingers cast narrow shadows.
+# The sunglasses: dark and shiny, they return little of the pattern. A profile is as bright as any other surface, and
+# has holes along its outline only. The edge of the paper and the fingers cast narrow shadows.
 # </details>
 #
 # ## Attacks
@@ -285,9 +297,9 @@ work.show(depth_rows(lines))
 #
 # ## What you have learnt
 #
-# - Depth is disparity turned over: its steps and its noise grow with the square of the distance.
-# - Cameras measure windows, not pixels: errors are blobs, edges are ragged, and small things vanish.
-# - Holes have reasons: a shadow of the second eye, dark or shiny surfaces, glass. They lie where these lie, not at
+# - Depth is inversely proportional to disparity, so its steps and its noise grow with the square of the distance.
+# - Cameras measure windows, not pixels: errors are blobs, outlines are ragged, and small things vanish.
+# - Holes have causes: the shadow of the second view, dark or shiny surfaces, glass. They lie where these are, not at
 #   random as in [03_degradation](03_degradation.ipynb).
 #
-# Next: [12_roughness_and_holes](12_roughness_and_holes.ipynb) measures what the enhancers make of such frames.
+# **Next:** [12_roughness_and_holes](12_roughness_and_holes.ipynb) measures what the enhancers make of such frames.
