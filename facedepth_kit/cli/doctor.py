@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from facedepth_kit import __version__
 from facedepth_kit.cli.terminal import say
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir, repository_root, weights_dir
@@ -23,8 +26,16 @@ from facedepth_kit.common.paths import data_dir, repository_root, weights_dir
 State = Literal["ok", "note", "absent", "broken"]
 SIGNS: dict[State, str] = {"ok": "ok", "note": "note", "absent": "absent", "broken": "MISSING"}
 DISTRIBUTION = "facedepth-kit"
-INSTALL = "make setup"
 GIB = 2**30
+# What each extra of the package is for, as pip installs it without the repository.
+EXTRAS = {
+    "notebooks": "the notebooks, their panels and facedepth figures",
+    "cameras": "the RealSense SDK: its filters, live cameras, .bag and .db3 files",
+    "cluster": "synthesis and evaluation on several machines",
+    "book": "the notebooks as a static site",
+    "dev": "tests and checks",
+    "photos": "MediaPipe's .task files for photos",
+}
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,16 @@ def doctor() -> int:
     return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
+def installation(extra: str = "") -> str:
+    """The line that installs what is missing: make in the repository, pip elsewhere."""
+    try:
+        repository_root()
+    except KitError:
+        wheel = f"facedepth_kit-{__version__}-py3-none-any.whl"
+        return f"pip install '{wheel}[{extra}]'" if extra else f"pip install --force-reinstall {wheel}"
+    return "pip install 'mediapipe>=1.2,<2'" if extra == "photos" else "make setup"
+
+
 def machine() -> Iterator[Finding]:
     """Python, cores, memory and disk."""
     import psutil
@@ -90,7 +111,12 @@ def machine() -> Iterator[Finding]:
     if (3, 11) <= sys.version_info < (3, 14):
         yield Finding(topic, "ok", version)
     else:
-        yield Finding(topic, "broken", f"{version}, the kit needs 3.11 to 3.13", f"{INSTALL} PYTHON=python3.13")
+        yield Finding(
+            topic,
+            "broken",
+            f"{version}, the kit needs 3.11 to 3.13",
+            "install one of these and make the environment with it",
+        )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory()
     yield Finding(
@@ -109,9 +135,6 @@ def machine() -> Iterator[Finding]:
 
 def locked_versions(lock: Path) -> dict[str, str]:
     """Name to version of what requirements.lock pins for this Python and platform."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
     versions: dict[str, str] = {}
     for line in lock.read_text(encoding="utf-8").splitlines():
         if "==" in line and not line.startswith((" ", "#")):
@@ -122,39 +145,58 @@ def locked_versions(lock: Path) -> dict[str, str]:
 
 
 def packages() -> Iterator[Finding]:
-    """Every direct dependency: missing, other than in the lock, or as it should be."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
+    """Every direct dependency, and those of the extras: missing, other than in the lock, or as it should be."""
 
     topic = "packages"
     try:
         requirements = [Requirement(line) for line in importlib.metadata.requires(DISTRIBUTION) or ()]
-        locked = locked_versions(repository_root() / "requirements.lock")
     except importlib.metadata.PackageNotFoundError:
-        yield Finding(topic, "broken", f"{DISTRIBUTION} is not installed in this Python", INSTALL)
+        yield Finding(topic, "broken", f"{DISTRIBUTION} is not installed in this Python", installation())
         return
+    try:
+        locked = locked_versions(repository_root() / "requirements.lock")
     except (KitError, OSError):
         locked = {}
-    same = []
-    for requirement in requirements:
-        developing = requirement.marker is not None and "extra" in str(requirement.marker)
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": "dev"}):
-            continue
-        name = requirement.name
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding(topic, "absent" if developing else "broken", f"{name} is not installed", INSTALL)
-            continue
-        pinned = locked.get(canonicalize_name(name), version)
-        if not requirement.specifier.contains(version, prereleases=True):
-            yield Finding(topic, "broken", f"{name} {version}, the kit needs {requirement.specifier}", INSTALL)
-        elif version != pinned:
-            yield Finding(topic, "note", f"{name} {version}, tested with {pinned} (requirements.lock)")
-        else:
-            same.append(f"{name} {version}")
-    if same:
-        yield Finding(topic, "ok", f"{len(same)} direct dependencies as tested: {', '.join(sorted(same))}")
+    as_tested: list[str] = []
+    for extra in ("", *EXTRAS):
+        wanted = [requirement for requirement in requirements if _belongs(requirement, extra)]
+        missing = [requirement.name for requirement in wanted if _version(requirement) is None]
+        if extra and missing:
+            text = f"{EXTRAS[extra]}: the extra {extra} is not complete, {', '.join(missing)} missing"
+            yield Finding(topic, "absent", text, installation(extra))
+        elif missing:
+            yield from (Finding(topic, "broken", f"{name} is not installed", installation()) for name in missing)
+        for requirement in wanted:
+            version = _version(requirement)
+            if version is None:
+                continue
+            pinned = locked.get(canonicalize_name(requirement.name), version)
+            if not requirement.specifier.contains(version, prereleases=True):
+                text = f"{requirement.name} {version}, the kit needs {requirement.specifier}"
+                yield Finding(topic, "broken", text, installation(extra))
+            elif version != pinned:
+                text = f"{requirement.name} {version}, tested with {pinned} (requirements.lock)"
+                yield Finding(topic, "note", text)
+            else:
+                as_tested.append(f"{requirement.name} {version}")
+    if as_tested:
+        state = f"{len(as_tested)} direct dependencies {'as tested' if locked else 'of fitting versions'}"
+        yield Finding(topic, "ok", f"{state}: {', '.join(sorted(as_tested))}")
+
+
+def _belongs(requirement: Requirement, extra: str) -> bool:
+    """Whether this platform wants a requirement for an extra (or, with an empty name, in any case)."""
+    always = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    if not extra or always:
+        return always and not extra
+    return requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
+
+
+def _version(requirement: Requirement) -> str | None:
+    try:
+        return importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def keras_device() -> Iterator[Finding]:
@@ -168,7 +210,7 @@ def keras_device() -> Iterator[Finding]:
         devices = _devices(backend)
     except Exception as error:  # a broken native library raises anything
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        fix = INSTALL if chosen == "tensorflow" else f"pip install {chosen}, or unset KERAS_BACKEND"
+        fix = installation() if chosen == "tensorflow" else f"pip install {chosen}, or unset KERAS_BACKEND"
         yield Finding(topic, "broken", f"Keras does not load with {chosen} ({line})", fix)
         return
     device = ", ".join(devices) or "CPU"
@@ -206,28 +248,26 @@ def realsense() -> Iterator[Finding]:
     try:
         sdk = realsense_sdk()
     except (KitError, ImportError, OSError) as error:
-        if not _expected("pyrealsense2"):
-            text = (
-                f"the RealSense SDK has no package for {platform.system()} {platform.machine()}: its rows are left out"
-            )
+        wanted = _sdk()
+        system = f"{platform.system()} {platform.machine()}"
+        if wanted is None:
+            text = f"the RealSense SDK has no package for {system}: its rows are left out"
             yield Finding(topic, "absent", text)
+        elif _version(wanted) is None:
+            text = "the RealSense SDK is not installed: its rows are left out"
+            yield Finding(topic, "absent", text, installation("cameras"))
         else:
-            fix = "apt-get install libusb-1.0-0" if "libusb" in str(error) else INSTALL
+            fix = "apt-get install libusb-1.0-0" if "libusb" in str(error) else installation("cameras")
             yield Finding(topic, "broken", f"the RealSense SDK does not load ({error})", fix)
         return
     yield Finding(topic, "ok", f"RealSense SDK {getattr(sdk, '__version__', 'of unknown version')}, libusb found")
 
 
-def _expected(distribution: str) -> bool:
-    """Whether this platform is meant to have a dependency."""
-    from packaging.requirements import Requirement
-
-    try:
-        lines = importlib.metadata.requires(DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        return True
-    found = [requirement for line in lines if (requirement := Requirement(line)).name.startswith(distribution)]
-    return any(requirement.marker is None or requirement.marker.evaluate() for requirement in found)
+def _sdk() -> Requirement | None:
+    """The SDK's package for this platform, if there is one."""
+    lines = importlib.metadata.requires(DISTRIBUTION) or ()
+    named = [requirement for line in lines if (requirement := Requirement(line)).name.startswith("pyrealsense2")]
+    return next((requirement for requirement in named if _belongs(requirement, "cameras")), None)
 
 
 def dlib_model() -> Iterator[Finding]:
@@ -240,12 +280,12 @@ def dlib_model() -> Iterator[Finding]:
 
         yield Finding(topic, "ok", f"Dlib {dlib.__version__}")
     except ImportError as error:
-        yield Finding(topic, "broken", f"Dlib does not load ({error})", INSTALL)
+        yield Finding(topic, "broken", f"Dlib does not load ({error})", installation())
     try:
         landmark_model()
         yield Finding(topic, "ok", "Dlib's 68-point model")
     except KitError as error:
-        yield Finding(topic, "broken", str(error), INSTALL)
+        yield Finding(topic, "broken", str(error), installation())
 
 
 def weights(folder: Path) -> Iterator[Finding]:
@@ -253,10 +293,11 @@ def weights(folder: Path) -> Iterator[Finding]:
     from facedepth_kit.enhancers import names
 
     topic = f"weights in {folder}"
+    fix = "git restore facedepth_kit/weights" if installation() == "make setup" else installation()
     cards = sorted(folder.glob("*.json"))
     for card in cards:
         state, text = _weights_state(card)
-        yield Finding(topic, state, text, "git restore facedepth_kit/weights" if state == "broken" else "")
+        yield Finding(topic, state, text, fix if state == "broken" else "")
     without = [name for name in names() if name.startswith("DL-") and not (folder / f"{name}.json").is_file()]
     if without:
         yield Finding(topic, "absent", f"no weights for {', '.join(without)}", "facedepth train makes them")
@@ -352,7 +393,7 @@ def face_mesh(topic: str) -> Finding:
         return Finding(topic, "absent", f"MediaPipe's face mesh is not in {folder}", fix)
     if model.suffix == ".task" and importlib.util.find_spec("mediapipe") is None:
         text = f"{model} wants the mediapipe package, which is not installed"
-        return Finding(topic, "broken", text, "pip install 'facedepth-kit[photos]'")
+        return Finding(topic, "broken", text, installation("photos"))
     return Finding(topic, "ok", f"MediaPipe's face mesh in {model}")
 
 
