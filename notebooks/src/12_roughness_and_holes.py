@@ -9,21 +9,21 @@
 # ---
 
 # %% [markdown]
-# # How rough, how full of holes?
+# # Roughness and holes
 #
 # *Part 4: Cameras and attacks*
 #
-# **Goal.** Measure what enhancers do to frames of cameras, where no ground truth exists: how rough is the face
-# afterwards, and how many holes are left?
+# **Goal.** Measure what enhancers do to camera frames, where no ground truth exists: how rough is the face afterwards,
+# and how many holes are left?
 #
 # **You will learn** how a face mask is made without touching the depth, why one small kernel can be read in four ways,
 # and how a published table tells which reading its authors used.
 #
 # **Comes out:** Table V and Figure 9 (section IV-E), and a table of the readings. This notebook also measures
-# everything that the next two need, so it takes the longest of them; a run that was stopped goes on where it was.
+# everything that the next two need, so it takes longer than they do; a run that was stopped goes on where it was.
 #
 # *What is simulated:* KinectFaceDB and the RealSense recordings, unless your own lie in the data folder
-# (FACEDEPTH_DATA). The cell below says which it is, and so does every caption.
+# (FACEDEPTH_DATA). The first printed lines below say which it is, and so does every caption.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -40,9 +40,11 @@ work
 # ## Two cameras
 #
 # A Kinect v1 (2010) projects dots and measures how far they are displaced; a RealSense D435 (2018) compares two
-# infrared images. Faces are searched for in the colour pictures by Dlib. KinectFaceDB's *Neutral* picture gives the
-# mask for all frontal pictures of the same person and session: Dlib fails on a face behind a hand. Profiles have no
-# mask.
+# infrared images. Dlib looks for faces in the colour pictures. It fails on a face behind a hand, so KinectFaceDB's
+# *Neutral* picture gives the mask for all frontal pictures of the same person and session. Profiles have no mask.
+#
+# The first time, this cell simulates the frames and finds the faces in them, which takes a while; a bar shows how far
+# it is.
 
 # %%
 from facedepth_kit.evaluation import camera_study
@@ -69,11 +71,12 @@ for camera, store in stores.items():
 # %% [markdown]
 # ## A kernel, and four ways to read it
 #
-# Roughness is a pixel less the mean of its eight neighbours, as a magnitude, averaged over the mask. The paper prints
-# the kernel and nothing else. But what is a neighbour that is a hole? And one outside the mask?
+# Roughness is the difference between a pixel and the mean of its eight neighbours, as a magnitude, averaged over the
+# mask. The paper prints the kernel and nothing else. But what is the value of a neighbour that is a hole? And of one
+# outside the mask?
 #
-# Below, four readings of the same few images. Published for the Kinect: much more for *None* than for the filled rows,
-# the same for the smoothest filter and the networks, and nearly no spread.
+# Below are four readings of the same few images. Published for the Kinect: much more for *None* than for the filled
+# rows, the same for the smoothest filter and the networks, and nearly no spread.
 
 # %%
 from facedepth_kit import enhancers
@@ -110,18 +113,10 @@ caption = (
 work.save_table("roughness_readings", table, caption, digits=2)
 
 # %% [markdown]
-# **Exercise.** With the first reading even a perfectly smooth face is not 0. Where does the rest come from, and why is
-# it smaller for the RealSense?
+# **Predict.** With the first reading even a perfectly smooth face is not 0. Where does the rest come from, and why is
+# it smaller for the RealSense? The next images show where the kernel gives large values, reading by reading.
 #
-# <details><summary>Solution</summary>
-#
-# From the border of the mask: there, face meets zero, and the kernel sees a step of the face's own depth. It is a
-# floor that no smoothing gets below. A larger face has more pixels inside for each pixel at the border, so the floor
-# is lower: the RealSense images are cut to the face and enlarged, KinectFaceDB's faces are a third of the image wide.
-# The last reading has no floor, and is the better measure of noise; it is not what the paper printed.
-# </details>
-#
-# ## Where the kernel answers
+# ## Where the kernel gives large values
 
 # %%
 from facedepth_kit.evaluation.surface import response
@@ -135,10 +130,19 @@ for reading, settings in readings.items():
 work.show(strip(maps))
 
 # %% [markdown]
+# <details><summary>Solution</summary>
+#
+# From the border of the mask: there the face meets zero, and the kernel sees a step as deep as the face itself. No
+# smoothing gets below this minimum. A larger face has more pixels inside for each pixel at the border, so its minimum
+# is lower: the RealSense images are cut to the face and enlarged, while KinectFaceDB's faces are a third of the image
+# wide. The last reading has no such minimum and is the better measure of noise, but it is not what the paper printed.
+# </details>
+
+# %% [markdown]
 # ## Compute
 #
-# Every enhancer on every image, a stack at a time; each image's numbers are kept. The same pass takes the measures of
-# notebooks 13 and 14.
+# Every enhancer runs on every image, a stack at a time, and each image's numbers are kept. The same pass takes the
+# measures of notebooks 13 and 14. This cell takes most of this notebook's time; a bar shows how far it is.
 
 # %%
 from facedepth_kit.evaluation.camera_measures import write_measures
@@ -148,10 +152,10 @@ write_measures(work.results / "camera_measures.csv", measures)
 print(f"{len(measures):,} lines: {len({row.name for row in measures})} images, {len(enhancers.available())} enhancers")
 
 # %% [markdown]
-# ## Predict: filling makes rougher
+# ## Predict: does filling make a face smoother?
 #
-# A filter that closes all holes: does it always make a face smoother by this measure? Think of the Kinect first, then
-# of the RealSense, whose holes are few and large.
+# A filter closes all holes. Does that always make a face smoother by this measure? Think of the Kinect first, then of
+# the RealSense, whose holes are few and large.
 #
 # ## Table V
 
@@ -165,7 +169,7 @@ lines = long_table("V", measured, enhancers.names(), real=real, counts=counts, n
 
 # %% [markdown]
 # The paper shows all frontal variants together, because the differences between enhancers are "similar if the variants
-# are examined in isolation". Here is each variant in isolation, and how well its means go with those of all.
+# are examined in isolation". Here is each variant alone, with the correlation of its means with those of all.
 
 # %%
 variants = variant_rows(measures)
@@ -178,6 +182,7 @@ caption = (
 work.save_table("table_5_variants", variants, caption, digits=3)
 
 # %%
+from facedepth_kit.evaluation.camera_tables import wide_table
 from facedepth_kit.evaluation.published import tally
 
 caption = (
@@ -185,15 +190,7 @@ caption = (
     f"paper. {camera_study.origins(stores)} Averaged: {counts[KINECTFACEDB]} KinectFaceDB images with a mask, "
     f"{counts[REALSENSE]} bona fide RealSense images. Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
 )
-work.save_table("table_5", lines, caption, digits=2)
-
-# %%
-from IPython.display import Markdown
-
-from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.common.tables import markdown_table
-
-Markdown(markdown_table(wide_table(work.read_table("table_5"), 2)))
+work.save_table("table_5", lines, caption, digits=2, shown=wide_table(lines, 2))
 
 # %% [markdown]
 # ## Figure 9
@@ -208,14 +205,15 @@ work.save_figure(surface_bars(work.read_table("table_5")), "figure_09.png", capt
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# For the Kinect, yes: each hole is a step to the far end of the span along its whole rim, so filling takes more away
-# than the smears add. Where holes are few and large their rims are short, and smears that cross the face can add as
-# much as the holes did: in the paper's RealSense columns the spatial filter ends above *None*.
+# For the Kinect, yes: along its whole edge a hole is a step to the far end of the span, so filling it takes away more
+# roughness than wrong values add. Where holes are few and large their edges are short, and smears across the face can
+# add as much as the holes did: in the paper's RealSense columns the spatial filter ends above *None*.
 # </details>
 #
 # ## How much a hole adds
 #
-# In the published row *None*, roughness rises by what the holes add. Here is the same line through our images.
+# In the published row *None*, roughness is higher by what the holes add. Here is the same relation in our images, as a
+# fitted line.
 
 # %%
 plain = [row for row in measures if (row.camera, row.enhancer) == (KINECTFACEDB, "None") and row.holes == row.holes]
@@ -230,10 +228,14 @@ print(f"each percent of holes adds {slope / 100:.3f} to {base:.2f} without holes
 # %% [markdown]
 # ## Verdicts
 #
-# The simulated sensors were calibrated on the row *None*, so that row is held to a tolerance and the others to their
-# places. What fails is listed, not hidden.
+# The simulated sensors were calibrated on the row *None*. So that row is compared within a tolerance, and the others
+# by their rank. Failed claims are listed, not hidden.
 
 # %%
+from IPython.display import Markdown
+
+from facedepth_kit.common.tables import markdown_table
+
 failed = [line for line in lines if line["verdict"] == "FAILS"]
 kept = ("row", "condition", "metric", "value", "published", "note")
 Markdown(
@@ -243,5 +245,5 @@ Markdown(
 # %% [markdown]
 # ## What you have seen
 #
-# Smoother and without holes: by this table the networks win. But a picture of somebody else's smooth face would win,
-# too. **Next, [13_falsification](13_falsification.ipynb)** asks how much of what was measured they change.
+# Smoother and without holes: by this table the networks do best. But any smooth face would do well here, even somebody
+# else's. **Next:** [13_falsification](13_falsification.ipynb) asks how much of what was measured they change.

@@ -13,10 +13,11 @@
 #
 # *Part 4: Cameras and attacks*
 #
-# **Goal.** Measure how much of what a camera measured an enhancer changes, on a bare face and on one half hidden.
+# **Goal.** Measure how much an enhancer changes of what a camera measured, on a bare face and on one that is half
+# hidden.
 #
-# **You will learn** why a security system cares more about an honest hand than about a pretty mouth, and how an error
-# without any ground truth can still say something.
+# **You will learn** why a security system needs a hand to stay a hand, and how an error can mean something without any
+# ground truth.
 #
 # **Comes out:** Table VI and Figure 10 (section IV-F).
 #
@@ -36,12 +37,12 @@ work
 # %% [markdown]
 # ## A hand over the mouth
 #
-# A network that has seen nothing but faces might see one everywhere. If it drew a mouth where a hand is, it would do
-# so on a sheet of paper, too, and help an attacker past the check of notebook 14.
+# A network that has seen nothing but faces might see one everywhere. If it drew a mouth where a hand is, it would draw
+# one on a sheet of paper, too, and help an attacker past the check of notebook 14.
 #
-# The test compares input and output, not output and truth: over the mask of the *Neutral* picture, at the pixels where
-# the sensor did measure. Whoever only removes noise changes little. Whoever replaces a hand by a mouth changes
-# centimetres.
+# This test compares the output with the input, not with a ground truth: over the mask of the *Neutral* picture, at the
+# pixels that the sensor did measure. An enhancer that only removes noise changes little. One that replaces a hand by a
+# mouth changes centimetres.
 
 # %%
 from facedepth_kit.evaluation import camera_study
@@ -57,11 +58,16 @@ work.show(strip({variant: image.picture for variant, image in images.items()}))
 # %% [markdown]
 # ## Predict
 #
-# Which will the networks change most: the bare face, the one with the hand, or the one with the paper?
-#
+# Which will the networks change most: the bare face (`none`), the one with the hand (`mouth`), or the one with the
+# paper (`paper`)?
+
+# %%
+my_condition = ""  # your answer: none, mouth or paper
+
+# %% [markdown]
 # ## Table VI
 #
-# The measures were taken in notebook 12, for each image; here they are only averaged.
+# For each image the measures of notebook 12 are used, or taken now if that has not been run; here they are averaged.
 
 # %%
 from facedepth_kit import enhancers
@@ -78,11 +84,11 @@ lines = long_table("VI", measured, names, real=real, counts=counts, notes=camera
 
 # %% [markdown]
 # One sentence of the paper is a claim, too: the networks do not change an occluded face much more than a bare one. As
-# numbers: the error under occlusion should be at most the paper's, and so should its multiple of the error without.
-# The multiple alone would not do: it falls with every damage that a network does to the bare face.
+# numbers: the error under occlusion should be at most the paper's, and so should its ratio to the error without
+# occlusion. The ratio alone would not do: it falls when a network damages the bare face.
 
 # %%
-from facedepth_kit.evaluation.camera_tables import falsification_rows
+from facedepth_kit.evaluation.camera_tables import falsification_rows, wide_table
 from facedepth_kit.evaluation.published import tally
 
 lines += falsification_rows(measured, simulated=store.simulated)
@@ -93,23 +99,21 @@ caption = (
     f"beside Table VI. {camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}."
     f"{camera_study.stand_ins()}"
 )
-work.save_table("table_6", lines, caption, digits=2)
+work.save_table("table_6", lines, caption, digits=2, shown=wide_table(lines, 2))
 
 # %%
-from IPython.display import Markdown
+from facedepth_kit.pipeline.exercises import check
 
-from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.common.tables import markdown_table
-
-Markdown(markdown_table(wide_table(work.read_table("table_6"), 2)))
+network = next((name for name in ("DL-Delta-1", "DL-Kit-1") if name in measured), names[0])
+print(f"{network}: {check(my_condition, max(CONDITIONS, key=lambda name: measured[network][f'{name}_mean']))}")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The hand. It has edges that no face has, its fingers cast shadows full of holes, and a network smooths the steps
-# between finger and cheek. That is falsification, but not a mouth: look at the pictures below. Filters that only fill
-# holes change nothing that was measured, so their rows are zero; this test says nothing about what they put into the
-# holes.
+# The hand (`mouth`). It has edges that no face has, its fingers cast shadows full of holes, and a network smooths the
+# steps between finger and cheek. That is falsification, but no mouth appears: look at the pictures below. Filters that
+# only fill holes change nothing that was measured, so their rows are zero; this test says nothing about what they put
+# into the holes.
 # </details>
 #
 # ## Figure 10
@@ -159,16 +163,17 @@ for name, enhanced in camera_study.outputs(hand.depth, ["De-M8", "DL-Delta-1", "
 work.show(strip(maps))
 
 # %% [markdown]
-# White is a change of two centimetres or more. **Exercise.** A filter that returns its input is perfect by this
-# measure. Which other table keeps it from winning?
+# White is a change of two centimetres or more.
+#
+# **Exercise.** A filter that returns its input is perfect by this measure. Which other table keeps it from winning?
 #
 # <details><summary>Solution</summary>
 #
 # Table V: its holes and its roughness stay. Neither table says much alone; together they ask for what a recorded face
-# needs: fewer holes, less noise, and nothing else.
+# needs: fewer holes, less noise, and nothing else changed.
 # </details>
 #
 # ## What you have seen
 #
 # How much is changed where something was measured. What matters to a check against attacks is the depth at a few
-# points of the face. **Next: [14_landmarks_and_pad](14_landmarks_and_pad.ipynb).**
+# points of the face. **Next:** [14_landmarks_and_pad](14_landmarks_and_pad.ipynb).

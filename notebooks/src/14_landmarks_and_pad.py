@@ -9,17 +9,18 @@
 # ---
 
 # %% [markdown]
-# # Landmarks, and who gets past them
+# # Landmarks and presentation attacks
 #
 # *Part 4: Cameras and attacks*
 #
-# **Goal.** Look at depth where it counts: at the landmarks of a face. First as holes, then as a check against
-# presentation attacks (PAD): a printed photograph held before the camera.
+# **Goal.** Look at depth where it matters most: at the landmarks of a face. First as holes, then as a check against
+# presentation attacks (PAD), such as a printed photograph held before the camera.
 #
-# **You will learn** the three rules of the paper's check, what APCER and BPCER are, and whether enhancement lets an
-# attack through.
+# **You will learn** the three rules of the paper's check, what APCER and BPCER are, how to judge small samples, and
+# whether enhancement lets an attack through.
 #
-# **Comes out:** Table VII, Figures 11 and 12 (section IV-G), and a table of decisions that the paper only speaks of.
+# **Comes out:** Table VII, Figures 11 and 12 (section IV-G), and a table of decisions, which the paper describes in
+# words only.
 #
 # *What is simulated:* both cameras and the attacks, unless your own recordings lie in the data folder
 # (FACEDEPTH_DATA); the captions say which.
@@ -38,7 +39,7 @@ work
 # %% [markdown]
 # ## Sixty-eight points
 #
-# Dlib finds these in the colour picture; the depth image gives a value for each. KinectFaceDB has six more, set by
+# Dlib finds these in the colour picture; the depth image gives a value for each. KinectFaceDB has six more, marked by
 # hand: eyes, nose tip, corners of the mouth, chin.
 
 # %%
@@ -80,11 +81,16 @@ work.save_figure(figure, "figure_11.png", caption, width=640)
 # ## Three rules
 #
 # A landmark is invalid if it has no depth; if it is nearer than the tip of the nose (31); or, on the jawline, if it is
-# nearer than its neighbour towards the chin (9): a jaw recedes from the chin to the ears. The PAD error is the share
-# of invalid landmarks.
+# nearer than its neighbour towards the chin (9), because a jaw recedes from the chin to the ears. The PAD error is the
+# share of invalid landmarks.
 #
-# A hole is the farthest value there is. So with a hole at the tip of the nose *every* landmark is nearer, and the
-# error is one.
+# **Predict.** A hole counts as the farthest value there is. What happens to the error if the hole is at the tip of the
+# nose?
+#
+# <details><summary>Solution</summary>
+#
+# Every other landmark is nearer than the tip of the nose then, so all of them are invalid, and the error is one.
+# </details>
 
 # %%
 from facedepth_kit.evaluation.pad import geometric_pad
@@ -99,7 +105,7 @@ work.show(pad_rules(image.depth, image.landmarks, rules, image.mask, f"PAD error
 # ## Where the marks are hidden
 #
 # In a profile some of the six marks lie on the far side of the face. No camera sees depth there, and an enhancer that
-# "repairs" such a mark invents it. So profiles are left out of the marks' table; this is what they would have added.
+# "repairs" such a mark invents it. So profiles are left out of Table VII's marks; here is what they would have added.
 
 # %%
 from facedepth_kit.evaluation.camera_tables import mark_rows
@@ -131,8 +137,9 @@ real = camera_study.real_cameras(stores)
 lines = long_table("VII", measured, enhancers.names(), real=real, counts=counts, notes=camera_study.notes())
 
 # %% [markdown]
-# The paper says that its networks "effectively reduce the PAD error". The claim to hold is that reduction: the share
-# of the error without enhancement that is left. Its table has no filters; ours has, and their best is named.
+# The paper says that its networks "effectively reduce the PAD error". So the claim to test is that reduction: the
+# share of the error without enhancement that is left. The paper's table has no filters; ours has, and the best of them
+# is named.
 
 # %%
 filters = [name for name in enhancers.names() if enhancers.get(name).kind in ("hand-crafted", "classical")]
@@ -142,6 +149,7 @@ for line in lines:
         print(f"{line['row']}: {line['value']:.2f} of None's error (paper {line['published']}): {line['note']}")
 
 # %%
+from facedepth_kit.evaluation.camera_tables import wide_table
 from facedepth_kit.evaluation.published import tables, tally
 
 subset = tables()["schlett_table_7_landmarks"]["subset"]
@@ -151,25 +159,17 @@ caption = (
     f"{counts['manual']} of {len(store)} (marks), {counts['dlib']} of {len(with_points)} (Dlib). {subset}. "
     f"{camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
 )
-work.save_table("table_7", lines, caption, digits=3)
-
-# %%
-from IPython.display import Markdown
-
-from facedepth_kit.evaluation.camera_tables import wide_table
-from facedepth_kit.common.tables import markdown_table
-
-Markdown(markdown_table(wide_table(work.read_table("table_7"), 3)))
+work.save_table("table_7", lines, caption, digits=3, shown=wide_table(lines, 3))
 
 # %% [markdown]
 # ## From an error to a decision
 #
-# An error of the threshold or more means *attack*. Two things can go wrong, and ISO/IEC 30107-3 names them: **APCER**,
-# the share of attack presentations that pass, for each kind of attack; **BPCER**, the share of bona fide presentations
-# that are turned away. A lower threshold trades one for the other.
+# An error at or above the threshold means *attack*. Two things can go wrong, and ISO/IEC 30107-3 names them. **APCER**
+# is the share of attack presentations that are accepted, for each kind of attack. **BPCER** is the share of bona fide
+# presentations that are rejected. A lower threshold rejects more of both.
 #
 # The attacks here are a flat and a bent print of a face. The threshold comes from the other camera: the lowest at
-# which at most five percent of the KinectFaceDB faces, enhanced by DL-Delta-1, are turned away.
+# which at most five percent of the KinectFaceDB faces, enhanced by DL-Delta-1, are rejected.
 
 # %%
 import numpy as np
@@ -183,19 +183,34 @@ thresholds = {"geometric PAD error": float(threshold), "relief (ours)": -ReliefS
 print(f"geometric PAD error of {threshold:.3f} ({threshold * 68:.0f} of 68 landmarks) or more: attack")
 
 # %% [markdown]
-# ## A second opinion: is there a nose?
+# ## A second check: is there a nose?
 #
 # The paper's test application rejected "sufficiently large or implausible depth deviations", and detected bent paper;
 # it does not say how. The kit's own rule: fit the best sheet of paper, flat or bent about any axis, to the landmarks
-# without the nose. How far does the tip of the nose stand out of it? Half a centimetre is asked.
+# without the nose. How far does the tip of the nose stand out of it? At least half a centimetre is required.
 #
-# **Predict.** Smoothing networks are made to make faces. Will DL-Delta-1 give a printed face a nose?
+# **Predict.** Networks that were trained on faces make surfaces look like faces. Will DL-Delta-1 give a printed face a
+# nose?
+#
+# ## Three words for small samples
+#
+# The next table counts a few dozen presentations, so chance plays a part. Three tools say how large a part:
+#
+# * **Clopper-Pearson interval.** If 1 of 15 attacks passes, what may the true rate be? The interval holds all rates
+#   for which the observed count is not too unlikely (less than one in forty at either end). It is exact for any sample
+#   size, and wide for small ones.
+# * **McNemar's test.** The same presentations are judged with and without an enhancer. Only those whose decision
+#   changed tell us something. If the enhancer made no difference, changes in either direction would be equally likely,
+#   like tosses of a coin; *p* is the probability of a split at least as uneven as the one observed.
+# * **D-EER**, the detection equal error rate. Move the threshold until APCER and BPCER are equal; that common rate is
+#   one number for a check, whatever threshold somebody chooses later.
 
 # %%
 from collections import Counter
 
 from facedepth_kit.evaluation.decision_tables import attack_finding, attack_rows, decision_rows
 
+shown = [name for name in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1") if name in enhancers.available()]
 without_face = Counter(entry.variant for entry in stores[REALSENSE].left_out)
 ready = enhancers.available()
 simulated = stores[REALSENSE].simulated
@@ -209,26 +224,26 @@ caption = (
     "presentations that pass with the enhancer and not without; p: exact McNemar test. "
     f"{camera_study.origins({REALSENSE: stores[REALSENSE]})} Not in the paper.{camera_study.stand_ins()}"
 )
-work.save_table("pad_decisions", decisions, caption, digits=3)
+work.save_table("pad_decisions", decisions, caption, digits=3, shown=attack_rows(decisions, shown))
 
 # %%
-shown = [name for name in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1") if name in ready]
-finding = attack_finding(decisions, base)
-Markdown(f"**{finding}**\n\n{markdown_table(attack_rows(decisions, shown))}")
+from IPython.display import Markdown
+
+Markdown(f"**{attack_finding(decisions, base)}**")
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At the fixed threshold no printed face gets a nose of half a centimetre. But the finding above the table is the
-# fairer question: where the threshold is set so that people pass alike with and without enhancement, how many prints
-# pass? Smoothing flattens noses, too, so the threshold has to come down, and prints come in below it. In the table of
-# decisions the column *passes_only_enhanced* counts what passes only with the enhancer: attacks that it lets through,
-# and people whom it saves from being turned away.
+# At the fixed threshold no printed face gets a nose of half a centimetre. But the sentence above asks the fairer
+# question: where the threshold is set so that as many people are accepted with and without enhancement, how many
+# prints are accepted? Smoothing flattens noses, too, so the threshold has to come down, and then prints pass. In the
+# table of decisions the column *passes_only_enhanced* counts what is accepted only with the enhancer: attacks that it
+# lets through, and people whom it saves from being rejected.
 # </details>
 #
-# ## The whole trade
+# ## Every threshold
 #
-# A table shows one threshold; a curve shows what moving it would buy.
+# A table shows one threshold; a curve shows all of them.
 
 # %%
 from facedepth_kit.evaluation.decision_tables import curve_rows
@@ -247,8 +262,15 @@ work.save_figure(figure, "pad_curves.png", caption, width=1000)
 # **Exercise.** An attacker bends the print, cuts out the nose and pushes a finger through. Which check would be
 # fooled, and which number above would you have to measure again?
 #
+# <details><summary>Solution</summary>
+#
+# The relief check: the finger stands out of the sheet as a nose does. The geometric check may be fooled as well,
+# because the finger is the nearest point and the bent sheet recedes like a jaw. APCER would have to be measured again,
+# for this kind of attack on its own: a new kind of attack is a new row.
+# </details>
+#
 # ## What you have seen
 #
-# Enhancement closes holes at landmarks. Whether that turns fewer people away, and whether it lets prints pass, depends
-# on the check, and both are numbers now: the table has them with their intervals. **Next,
-# [15_camera_samples](15_camera_samples.ipynb)** shows the images behind the tables.
+# Enhancement closes holes at landmarks. Whether fewer people are rejected for that, and whether prints are accepted,
+# depends on the check; the table has both as numbers with their intervals. **Next:**
+# [15_camera_samples](15_camera_samples.ipynb) shows the images behind the tables.
