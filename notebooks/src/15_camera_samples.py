@@ -15,7 +15,7 @@
 #
 # **Goal.** Look at recorded faces and at what every enhancer makes of them, in the paper's arrangement.
 #
-# **You will learn** to see on one picture what the tables said in numbers, and what distance does to depth.
+# **You will learn** to see in one picture what the tables said in numbers, and what distance does to depth.
 #
 # **Comes out:** Figures 1 and 2, and Figures 15 to 18 (sections IV-I and IV-J).
 #
@@ -36,8 +36,8 @@ work
 # %% [markdown]
 # ## In one picture
 #
-# What this kit is about. The colour picture is for us: the enhancement never sees it, so a print cannot talk it into a
-# face.
+# This is what the kit is about. The colour picture is for us only: an enhancer never sees it, so a printed face in it
+# cannot mislead the enhancer.
 
 # %%
 from facedepth_kit import enhancers
@@ -57,9 +57,18 @@ work.save_figure(figure, "figure_01.png", f"After Figure 1: {image.name}, {where
 # %% [markdown]
 # ## Near and far
 #
-# The error of a stereo camera grows with the square of the distance, and the face gets smaller. Figure 2 shows it.
+# The error of a stereo camera grows with the square of the distance, and the face gets smaller. Figure 2 shows both.
 #
 # **Predict.** At twice the distance, how many times coarser are the steps in depth?
+
+# %%
+my_factor = ...  # your answer: a number
+
+# %%
+from facedepth_kit.cameras.simulated.sensors import ActiveStereo
+from facedepth_kit.pipeline.exercises import check
+
+print(check(my_factor, ActiveStereo().step_mm(1000.0) / ActiveStereo().step_mm(500.0), tolerance=0.01))
 
 # %%
 bona_fide = [i for i, entry in enumerate(stores[REALSENSE].entries) if entry["variant"] in ("bona_fide", "")]
@@ -84,14 +93,14 @@ work.save_figure(samples.distance_rows(colour, depth, titles), "figure_02.png", 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Four times. Depth is focal length times baseline over disparity; a step of disparity is worth the square of the depth
-# over that product.
+# Four times. Depth is focal length times baseline, divided by disparity. So one step of disparity changes depth by the
+# square of the depth divided by focal length times baseline.
 # </details>
 #
 # ## The paper's arrangement
 #
 # Top row: colour, depth, hand-crafted filters. Then the learned enhancers of the paper; the last row is the kit's own
-# addition. The face is masked to keep the eye on it; the paper used PRNet for that, the kit Dlib's landmarks and the
+# addition. Everything outside the face is masked. The paper used PRNet for that; the kit uses Dlib's landmarks and the
 # forehead above them.
 
 # %%
@@ -124,8 +133,8 @@ work.save_figure(sample_figure(image), "figure_16.png", caption, width=1100)
 # %% [markdown]
 # ## One large hole, many small ones
 #
-# The paper's two RealSense samples differ in their holes: one on a pair of glasses, and many all over. The kit picks
-# the frame with the largest hole, and the one with the most.
+# The paper's two RealSense samples differ in their holes: one large one on a pair of glasses, and many all over. The
+# kit picks the frame with the largest hole, and the one with the most holes.
 
 # %%
 from facedepth_kit.evaluation.prepared_faces import hole_sizes
@@ -156,13 +165,13 @@ work.save_figure(sample_figure(faces[most]), "figure_18.png", caption, width=110
 #
 # <details><summary>Solution</summary>
 #
-# Many small holes: any neighbour is a good guess, and most filters do well. A large hole over the eye: a neighbour
-# smears the brow or the nose over it, and only an enhancer that knows faces, or one that carries the surface in from
-# all sides, makes it plausible. Plausible is not true, though: notebook 13 measures what was measured, and no table
-# here knows what is under the glasses.
+# Where holes are many and small, any neighbour is a good guess, and most filters do well. Where a large hole covers an
+# eye, a neighbour smears the brow or the nose over it. Only an enhancer that has learnt faces, or one that continues
+# the surface from all sides, gives a plausible result. Plausible is not true, though: notebook 13 can only test pixels
+# that were measured, and no table here knows what is under the glasses.
 # </details>
 #
 # ## What you have seen
 #
-# The same enhancers on cameras, simulated or your own. **Next: [16_your_recordings](16_your_recordings.ipynb)** takes
-# any folder, and shows what two real sensors gave.
+# The same enhancers on camera frames, simulated or your own. **Next:** [16_your_recordings](16_your_recordings.ipynb)
+# takes any folder, and shows what two real sensors gave.

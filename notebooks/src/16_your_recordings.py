@@ -13,17 +13,17 @@
 #
 # *Part 4: Cameras and attacks*
 #
-# **Goal.** Enhance a frame as a depth camera writes it: millimetres, zero for a hole, a whole scene, the face
+# **Goal.** Enhance a frame as a depth camera writes it: in millimetres, zero for a hole, a whole scene with a face
 # somewhere in it.
 #
-# **You will learn** how a face region becomes the kit's depth image and comes back without changing anything else, and
+# **You will learn** how a face region becomes the kit's depth image and goes back without changing anything else, and
 # the one command that does it for your files.
 #
 # **Comes out:** a picture, a table of holes before and after, and one of every measure on your own recordings; beside
 # them what two real sensors gave.
 #
-# *What is simulated:* unless FACEDEPTH_DATA points to recordings, the frame below is drawn by the kit. Recordings of
-# real people never enter the repository: of them, only numbers are written.
+# *What is simulated:* unless FACEDEPTH_DATA points to recordings, the frame below is rendered by the kit. Recordings
+# of real people never enter the repository: only numbers are kept.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -41,8 +41,8 @@ work
 # %% [markdown]
 # ## A frame from a simulated camera
 #
-# A face in front of a wall, at arm's length, seen by a small sensor; then what such sensors do: noise, holes at the
-# rim of things and elsewhere, whole millimetres, zero where nothing was measured.
+# A face in front of a wall, at arm's length, seen by a small sensor. Then the defects of such sensors are added:
+# noise, holes along outlines and elsewhere, whole millimetres, zero where nothing was measured.
 
 # %%
 import numpy as np
@@ -90,8 +90,9 @@ print(f"box {box}: {region.side:.0f} px of the frame, {region.depth_range.span_m
 # %% [markdown]
 # ## Enhance, and put it back
 #
-# Only the face may change. Unit, size and hole value of the frame stay. A learned enhancer's output is joined to what
-# the sensor measured: the smooth part of their difference is given back, so that a filled hole meets its rim.
+# Only the face may change. Unit, size and hole value of the frame stay. A learned enhancer's output is also corrected
+# towards what the sensor measured: the smooth part of their difference is added back, so that a filled hole meets its
+# surroundings without a step.
 
 # %%
 from facedepth_kit import enhancers
@@ -146,15 +147,15 @@ for what, mask in (("measured pixels", on_face & (frame > 0)), ("holes of the fr
 # <details><summary>Solution</summary>
 #
 # A hole has no error before, because it has no value (*nan*); afterwards it has one, and that should be a few
-# millimetres. At measured pixels smoothing helps against noise and hurts where it takes real detail away: the numbers
-# say which of the two was larger.
+# millimetres. At measured pixels smoothing removes noise and also takes real detail away: the numbers say which of the
+# two was larger.
 # </details>
 #
 # ## The table, and your own frames
 #
-# One line for each frame. If there are recordings in the data folder (FACEDEPTH_DATA: depth images of sixteen bits
-# named `*_depth.png`), the first of them are enhanced as well. The face is found by Dlib in the aligned picture beside
-# each, or the whole frame counts. Their pictures go to a temporary folder; only counts are kept.
+# One line for each frame. If there are recordings in the data folder (FACEDEPTH_DATA: 16-bit depth images named
+# `*_depth.png`), the first of them are enhanced as well. Dlib finds the face in the aligned picture beside each;
+# without one the whole frame counts. The enhanced images go to a temporary folder; only counts are kept.
 
 # %%
 table = [
@@ -212,7 +213,7 @@ work.save_table("recordings", table, caption)
 # ## Every measure on your frames
 #
 # Holes are one number. Roughness, holes at landmarks, the check against printed faces and the error at punched holes
-# are others; notebooks 12 to 14 explain them. Here they are for recordings of your own, on the first of them.
+# are others; notebooks 12 to 14 explain them. Here they are for the first of your own recordings.
 
 # %%
 from facedepth_kit import enhancers
@@ -235,11 +236,11 @@ work.save_table("recordings_measures", rows, caption, digits=3)
 # %% [markdown]
 # ## What real sensors gave
 #
-# Measured with `facedepth evaluate-recordings` on frames that are not shipped: head crops of eleven people by a Kinect
-# v2, which measures the time that light takes, and a mannequin by an iPhone's TrueDepth camera. Only these numbers
-# were kept.
+# These numbers were measured with `facedepth evaluate-recordings` on frames that are not shipped: head crops of eleven
+# people by a Kinect v2, which measures the time of flight of light, and a mannequin by an iPhone's TrueDepth camera.
 #
-# **Predict.** These sensors leave few holes in a face. What can an enhancer still do, and what can it only spoil?
+# **Predict.** These sensors leave few holes in a face. What can an enhancer still improve, and what can it only
+# damage?
 
 # %%
 from IPython.display import Markdown, display
@@ -261,27 +262,30 @@ for title, table in kept_tables().items():
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# It can take noise away (*noise_mm*) and close the few holes at landmarks; it spoils where *changed* is large and the
-# nose gets shorter (*nose_mm*): a median over blocks does both. At punched holes, where the sensor's value is known,
-# whoever smears a neighbour is centimetres off, and OpenCV's inpainting is hard to beat.
+# It can remove noise (*noise_mm*) and close the few holes at landmarks. It does damage where *changed* is large and
+# the nose gets shorter (*nose_mm*): a median over blocks does both. At punched holes, where the sensor's value is
+# known, filters that copy a neighbour are centimetres off, and OpenCV's inpainting is hard to beat.
 # </details>
 #
 # ## On your files, without a notebook
 #
 # `facedepth enhance INPUT... --output DIR` takes files and folders in camera units, finds the face, and writes frames
-# of the same size, unit and hole value; `facedepth evaluate-recordings DIR` gives the table of measures. `--help` has
-# the rest.
+# of the same size, unit and hole value; `facedepth evaluate-recordings DIR` gives the table of measures. `--help`
+# tells the rest.
 #
 # **Exercise.** What would happen to the wall if the whole frame were given as the face region?
 #
 # <details><summary>Solution</summary>
 #
 # Try it: `crop_face(frame)` without a box. The span then starts at the nearest thing in the frame and ends before the
-# wall, so the wall becomes a hole and comes back unchanged; but the face gets fewer pixels of the network's input, and
+# wall, so the wall becomes a hole and comes back unchanged. But the face gets fewer pixels of the network's input, and
 # detail is lost.
 # </details>
 #
+# **Open task** (no solution given). Take ten frames with a depth camera of your own, or of a public data set. Which
+# enhancer would you use for them? Say what you measured, on how many frames, and what would change your mind.
+#
 # ## What you have seen
 #
-# From a camera's frame to an enhanced one and back. **Next: [17_compare_enhancers](17_compare_enhancers.ipynb)** puts
+# From a camera's frame to an enhanced one and back. **Next:** [17_compare_enhancers](17_compare_enhancers.ipynb) puts
 # enhancers side by side, on your frames too.

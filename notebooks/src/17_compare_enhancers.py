@@ -13,20 +13,21 @@
 #
 # *Part 5: Enhancers and attacks on sliders*
 #
-# **Goal.** Put one depth image in front of several enhancers and see what each of them does to it: where it fills,
-# where it smooths, and where it invents.
+# **Goal.** Give one depth image to several enhancers and see what each of them does to it: where it fills, where it
+# smooths, and where it invents.
 #
 # **You will learn** four ways to look at a depth image (colour, relief, difference, profile), and to tell an enhancer
 # that *fills holes* from one that *redraws the face*.
 #
 # **Comes out:** a picture of depth along one line across a face, and a table of what each enhancer changed.
 #
-# *What is simulated:* the faces are drawn by the kit, and so are the camera's frames unless you have some. Files of
-# your own are shown here and nowhere else; nothing of them is written.
+# *What is simulated:* the faces are rendered by the kit, and so are the camera's frames unless you have some. Files of
+# your own are only shown here; nothing of them is written.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
+network = ""  # a network of your own by its name, such as the one that 05_training saves
 output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
 
 # %%
@@ -38,9 +39,9 @@ work
 # %% [markdown]
 # ## Images to look at
 #
-# Three drawn faces, degraded as in [03_degradation](03_degradation.ipynb): their truth is known, so the panel can show
-# it beside the enhancers. Then a few frames of a RealSense: your own if there are any
-# ([11_simulated_cameras](11_simulated_cameras.ipynb) says where they are looked for), simulated ones otherwise.
+# Three rendered faces, degraded as in [03_degradation](03_degradation.ipynb): their ground truth is known, so the
+# panel can show it beside the enhancers. Then a few frames of a RealSense: your own if there are any in
+# `data/realsense` (or in that folder of the one that FACEDEPTH_DATA names), simulated ones otherwise.
 
 # %%
 from facedepth_kit.cameras.data_sets import realsense
@@ -54,27 +55,32 @@ print(f"{len(drawn)} drawn faces, {len(recorded)} of a camera ({recorded[0].note
 # %% [markdown]
 # ## The panel
 #
-# Choose up to five enhancers. Rows, from above: depth as colour, with the profile's line in it; what the enhancer
-# changed; the relief, which the sliders turn. Under *Your own file* a depth image of yours joins the list: by its
-# path, or by upload.
+# Choose up to five enhancers. The rows show depth as colour, with the line of the profile in it; then what the
+# enhancer changed; then the relief, which the sliders turn. Under *Your own file* you can add a depth image of yours
+# to the list, by its path or by upload.
 
 # %%
 from facedepth_kit import enhancers
 from facedepth_kit.panels import enhancer_panel
 
 learned = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()), None)
-shown = ["Hf-L", "Telea+bilateral", *filter(None, [learned])]
+shown = ["Hf-L", "Telea+bilateral", *filter(None, [learned, network])]
 panel = enhancer_panel([*drawn, *recorded], enhancers=shown)
 panel
 
 # %% [markdown]
-# **Try.** Turn the relief far to one side: which enhancer's nose stands out as the true one does? Then move the
-# profile's line across the tip of the nose. Then take a frame of the camera: what is different about its holes?
+# **Try.** Turn the relief far to one side: which enhancer's nose stands out as the true one does? Then move the line
+# of the profile across the tip of the nose. Then take a frame of the camera: what is different about its holes?
 #
-# ## Predict: who leaves the measured pixels alone?
+# ## Predict: which enhancers change measured pixels?
 #
-# An enhancer may fill holes and nothing else, or write every pixel anew. By the second row of the panel: which of the
-# ones below change pixels that had been *measured*?
+# An enhancer may fill holes and nothing else, or write every pixel anew. Look at the second row of the panel. Which of
+# the two *kinds* below leave what was measured exactly as it is: all, some or none of the *hand-crafted* filters, and
+# all, some or none of the *learned* enhancers?
+
+# %%
+my_hand_crafted = ""  # your answer: all, some or none of them leave measured pixels alone
+my_learned = ""  # your answer: all, some or none
 
 # %%
 import numpy as np
@@ -103,19 +109,34 @@ caption = (
 )
 work.save_table("compare_changes", table, caption)
 
+# %%
+from facedepth_kit.pipeline.exercises import check
+
+
+def share(kind):
+    """Whether all, some or none of a kind leave measured pixels alone (to a hundredth of a millimetre)."""
+    kept = [row["change_mm"] < 0.01 for row in table if row["kind"] == kind]
+    return "all" if all(kept) else "some" if any(kept) else "none"
+
+
+print("hand-crafted:", check(my_hand_crafted, share("hand-crafted")))
+print("learned:", check(my_learned, share("learned")))
+
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The SDK's hole filling, and inpainting without the bilateral filter, change nothing that was measured: they only
-# write into holes; the spatial filter changes next to nothing ([06_filters](06_filters.ipynb) says why). Decimation,
-# the bilateral filter and the networks write every pixel. That is no fault in itself: a measured pixel carries noise,
-# and whoever leaves it alone keeps the noise. On a camera's frames it is different: there the kit gives a network's
-# output back what the sensor had measured ([16_your_recordings](16_your_recordings.ipynb)).
+# Some of the hand-crafted filters, and none of the learned enhancers. The SDK's hole filling, and inpainting without
+# the bilateral filter, only write into holes, and the spatial filter changes next to nothing
+# ([06_filters](06_filters.ipynb) says why). Decimation, the bilateral filter and the networks write every pixel. That
+# need not be a fault: a measured pixel carries noise, and an enhancer that leaves it alone keeps the noise. On camera
+# frames the kit corrects a network's output towards what the sensor measured
+# ([16_your_recordings](16_your_recordings.ipynb)).
 # </details>
 #
 # ## Along one line
 #
-# A profile shows what colours hide: steps, noise and the height of the nose. Across the nose of the first face:
+# A profile shows what colours hide: steps, noise and the height of the nose. Here is one across the nose of the first
+# face:
 
 # %%
 from facedepth_kit.depth import to_millimetres
@@ -141,25 +162,26 @@ caption = "Depth along a line across the nose: a simulated face, degraded, enhan
 work.save_figure(figure, "profile_lines.png", caption, width=820)
 
 # %% [markdown]
-# **Exercise.** Which enhancer closes all holes in these faces and moves measured pixels least? And is it also the one
-# with the smallest error?
+# **Exercise.** Which enhancer closes all holes in these faces and changes measured pixels least? Read it off the
+# table. Is it also the one with the smallest error?
 
 # %%
-closed = [entry for entry in table if entry["holes_left"] == 0]
-least = min(closed, key=lambda entry: entry["change_mm"])
-best = min(table, key=lambda entry: entry["error"])
-print(f"moves least: {least['enhancer']} ({least['change_mm']:.2f} mm), error {least['error']:.4f}")
-print(f"smallest error: {best['enhancer']} ({best['error']:.4f}), moves {best['change_mm']:.2f} mm")
+my_enhancer = ""  # your answer: the name of a row
+
+# %%
+closed = {entry["enhancer"]: entry["change_mm"] for entry in table if entry["holes_left"] == 0}
+changed_mm = closed.get(my_enhancer, "no row of that name closes all holes") if my_enhancer else ""
+print(check(changed_mm, min(closed.values()), tolerance=0.01) if closed else "No enhancer closes all holes.")
 
 # %% [markdown]
 # <details><summary>What to make of it</summary>
 #
-# If the two differ, noise is the reason: the one that moves nothing also mends nothing but holes. Which of them you
-# want depends on what comes after. A face matcher may like smooth surfaces; a check against forgeries wants nothing
-# invented. [18_pad_panel](18_pad_panel.ipynb) is about such a check.
+# If the two differ, noise is the reason: an enhancer that changes nothing but holes keeps the noise. Which of them you
+# want depends on what comes after. A face matcher may do better on smooth surfaces; a check against forged faces needs
+# what was measured, with nothing invented. [18_pad_panel](18_pad_panel.ipynb) is about such a check.
 # </details>
 #
 # ## What you have seen
 #
-# Four ways of looking, and two kinds of enhancers: those that fill and those that redraw. **Next:
-# [18_pad_panel](18_pad_panel.ipynb)** asks whether a camera is being shown a face at all.
+# Four ways of looking, and two kinds of enhancers: those that fill and those that redraw. **Next:**
+# [18_pad_panel](18_pad_panel.ipynb) asks whether the camera sees a face at all.
