@@ -5,7 +5,7 @@
 #   make lint                     ruff, the order of the rooms, types, the hosted workflows
 #   make test-browser             the panels in a real JupyterLab and Chromium (part of make test where Chromium is)
 #   make stress                   the panel notebooks headless, 100 runs with a time limit each (RUNS=100)
-#   make lab                      JupyterLab on the notebooks
+#   make lab                      JupyterLab on copies of the notebooks, in my_notebooks
 #   make bench                    the benchmarks
 #   make doctor                   what is installed, found and missing
 #   make notebooks                notebooks/*.ipynb from notebooks/src/*.py
