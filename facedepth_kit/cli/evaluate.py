@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,6 +11,7 @@ from facedepth_kit.cli.options import (
     EXISTING_FOLDER,
     PATH,
     SEED,
+    SMALL_COUNT,
     UNIT_MM,
     chosen_enhancers,
     csv_output,
@@ -21,6 +21,7 @@ from facedepth_kit.cli.options import (
 )
 from facedepth_kit.cli.terminal import say
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.tables import write_table
 
 HOLES_SEED = click.option("--seed", type=SEED, default=0, metavar="N", help="Decides the punched holes (default: 0).")
 # Columns of evaluate-recordings on the terminal: a heading, and how the number is written.
@@ -40,44 +41,54 @@ SHOWN = {
 WORDS = ("before", "after", "bilateral")
 
 
-def _write_csv(output: Path | None, header: list[str], rows: list[list[Any]], overwrite: bool) -> None:
-    import csv
-
-    from facedepth_kit.common.paths import write_atomically
-
-    if output is None:
-        return
-    with (
-        write_atomically(output, overwrite=overwrite) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
-
-
 @click.command()
 @pair_store
 @chosen_enhancers
 @click.option("--count", type=COUNT, metavar="N", help="Only the first N pairs.")
+@click.option("--parts", type=PATH, metavar="DIR", help="Keep finished parts there, so that a killed run goes on.")
+@click.option("--workers", type=SMALL_COUNT, default=1, metavar="N", help="Processes (default: 1).")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler such as tcp://host:8786, in place of processes.")
 @csv_output
 @overwrite_file
-def evaluate(pairs: Path, enhancers: tuple[str, ...], count: int | None, output: Path | None, overwrite: bool) -> int:
+def evaluate(
+    pairs: Path,
+    enhancers: tuple[str, ...],
+    count: int | None,
+    parts: Path | None,
+    workers: int,
+    scheduler: str | None,
+    output: Path | None,
+    overwrite: bool,
+) -> int:
     """Measure the errors of enhancers on pairs, as in Table IV."""
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
+    from facedepth_kit.common.jobs import cluster
     from facedepth_kit.enhancers import available, get
-    from facedepth_kit.evaluation import error
-    from facedepth_kit.pairs.store import PairStore
+    from facedepth_kit.evaluation.error import evaluate_parts, weights_key
 
     refuse_existing(output, overwrite)
-    chosen = {name: get(name).enhance for name in enhancers or available()}
-    errors = error.evaluate(PairStore(pairs), chosen, count=count)
-    columns = ["enhancer", "mean", "std", "skewness", "excess_kurtosis", "pairs"]
+    if scheduler and parts is None:
+        raise KitError("--scheduler: found no --parts, expected a folder that every worker sees")
+    names = [get(name).name for name in enhancers or available()]
+    with ExitStack() as stack:
+        executor = stack.enter_context(cluster(scheduler)) if scheduler else None
+        folder = parts or Path(stack.enter_context(TemporaryDirectory()))
+        found = evaluate_parts(
+            folder, pairs, names, key=weights_key(names), count=count, workers=workers, executor=executor
+        )
+        areas = found.summaries("face"), found.summaries("image")
+    columns = ["enhancer", "mean", "std", "skewness", "excess_kurtosis", "full image", "pairs"]
     rows = []
     say(f"{columns[0]:<26}" + "".join(f"{column:>17}" for column in columns[1:]))
-    for name, values in errors.items():
-        found = error.summary(values)
-        numbers = (found.mean, found.std, found.skewness, found.excess_kurtosis)
-        say(f"{name:<26}" + "".join(f"{number:>17.4f}" for number in numbers) + f"{found.count:>17}")
-        rows.append([name, *(f"{number:.6f}" for number in numbers), found.count])
-    _write_csv(output, columns, rows, overwrite)
+    for name in names:
+        face, image = (area[name] for area in areas)
+        numbers = (face.mean, face.std, face.skewness, face.excess_kurtosis, image.mean)
+        say(f"{name:<26}" + "".join(f"{number:>17.4f}" for number in numbers) + f"{face.count:>17}")
+        rows.append(dict(zip(columns, (name, *numbers, face.count), strict=True)))
+    if output is not None:
+        write_table(output, rows, overwrite=overwrite)
     return 0
 
 
@@ -115,19 +126,14 @@ def punch(
     say(f"{'enhancer':<26}{'filled':>9}{'RMSE mm':>10}{'median frame mm':>17}")
     for row in rows:
         say(f"{row.enhancer:<26}{row.filled:>9.1%}{row.common_rmse_mm:>10.2f}{row.median_frame_rmse_mm:>17.2f}")
-    columns = ["enhancer", "frames", "pixels", "filled", "rmse_mm", "median_frame_rmse_mm"]
-    lines = [
-        [
-            row.enhancer,
-            row.frames,
-            row.pixels,
-            f"{row.filled:.4f}",
-            f"{row.common_rmse_mm:.3f}",
-            f"{row.median_frame_rmse_mm:.3f}",
+    if output is not None:
+        columns = {"common_rmse_mm": "rmse_mm", "median_frame_rmse_mm": "median_frame_rmse_mm"}
+        shown = [
+            {key: getattr(row, key) for key in ("enhancer", "frames", "pixels", "filled")}
+            | {title: getattr(row, key) for key, title in columns.items()}
+            for row in rows
         ]
-        for row in rows
-    ]
-    _write_csv(output, columns, lines, overwrite)
+        write_table(output, shown, overwrite=overwrite)
     return 0
 
 
@@ -176,9 +182,8 @@ def evaluate_recordings(
     say(f"{'enhancer':<24}" + "".join(f"{head:>11}" for head, _ in shown.values()))
     for row in rows:
         say(f"{row['enhancer']:<24}" + "".join(f"{style.format(row[key]):>11}" for key, (_, style) in shown.items()))
-    columns = list(rows[0])
-    lines = [[f"{v:.5g}" if isinstance(v := row.get(key, ""), float) else v for key in columns] for row in rows]
-    _write_csv(output, columns, lines, overwrite)
+    if output is not None:
+        write_table(output, rows, significant=5, overwrite=overwrite)
     problems = [f"{entry.name}: {entry.reason}" for entry in report.left_out] + list(recordings.damaged)
     for problem in problems:
         say(problem, error=True)
@@ -203,8 +208,8 @@ def bodies(folder: Path, checkpoint: Path | None, output: Path | None, overwrite
     weights = denoiser.source.name if denoiser.source else "stand-in"
     compared = compare(read_body_pairs(folder), {"after": denoiser, "bilateral": bilateral})
     rows = [{**row, "weights": weights} for row in compared]
-    lines = [[f"{value:.4f}" if isinstance(value, float) else value for value in row.values()] for row in rows]
-    _write_csv(output, list(rows[0]), lines, overwrite)
+    if output is not None:
+        write_table(output, rows, significant=5, overwrite=overwrite)
     say(f"means of {len(rows)} frames; after: DDRNet-dn ({weights}); bilateral: a filter that has learnt nothing")
     for key in ("mae_mm", "rmse_mm", "median_mm", "inside_mae_mm"):
         means = {word: sum(float(row[f"{key}_{word}"]) for row in rows) / len(rows) for word in WORDS}

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.jobs import run_jobs
+from facedepth_kit.common.parts import open_parts, read_description
+from facedepth_kit.common.paths import weights_dir, write_atomically
+from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import DepthImage, Mask, check_depth, holes, to_unit
+from facedepth_kit.pairs.store import PairStore
 
-Errors = dict[str, npt.NDArray[np.float64]]
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+FloatArray = npt.NDArray[np.float64]
+Errors = dict[str, FloatArray]
+Area = Literal["face", "image"]
+
+DESCRIPTION = "errors.json"
+PART = 500
 
 
 class Pairs(Protocol):
@@ -76,29 +88,84 @@ def face_rmse(
     return float(rmse) if prediction.ndim == 2 else rmse
 
 
-def summary(values: npt.ArrayLike) -> ErrorSummary:
-    """Mean, standard deviation, skewness and excess kurtosis of per-image errors, as in Table IV.
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sums of powers of deviations from it: what Table IV needs, of values that need not be kept.
 
-    ``std`` is the sample one (division by n - 1). Skewness is g1 = m3 / m2^1.5 and excess kurtosis g2 = m4 / m2^2 - 3
-    with the plain moments m_k about the mean (division by n), scipy's default; the paper does not say which estimator
-    it used, and at its 100,000 images the usual ones agree in every printed digit. One value has no std (NaN); equal
-    values have no skewness and no kurtosis (NaN). Raises :class:`KitError` for an empty or non-finite input.
+    Moments of two samples add to those of both together (Chan et al. for the second, Pebay for the third and fourth
+    order), so any number of parts can be measured apart, in any process, and merged.
     """
-    numbers = np.asarray(values, dtype=np.float64).ravel()
-    if numbers.size == 0 or not np.all(np.isfinite(numbers)):
-        raise KitError(f"summary: found {numbers.size} values, not all finite or none, expected finite values")
-    mean = float(numbers.mean())
-    deviation = numbers - mean
-    m2, m3, m4 = (float(np.mean(deviation**power)) for power in (2, 3, 4))
-    # Equal values leave rounding dust in m2; a ratio of dust is no skewness.
-    spread = m2 > (1e-12 * max(abs(mean), 1e-300)) ** 2
-    return ErrorSummary(
-        mean=mean,
-        std=float(numbers.std(ddof=1)) if numbers.size > 1 else float("nan"),
-        skewness=m3 / m2**1.5 if spread else float("nan"),
-        excess_kurtosis=m4 / m2**2 - 3.0 if spread else float("nan"),
-        count=int(numbers.size),
-    )
+
+    count: int = 0
+    mean: float = 0.0
+    m2: float = 0.0
+    m3: float = 0.0
+    m4: float = 0.0
+
+    @staticmethod
+    def of(values: npt.ArrayLike) -> Moments:
+        """The moments of a sample. Raises :class:`KitError` for values that are not finite."""
+        numbers = np.asarray(values, dtype=np.float64).ravel()
+        if not np.all(np.isfinite(numbers)):
+            raise KitError("moments: found values that are not finite, expected finite ones")
+        if not numbers.size:
+            return Moments()
+        deviation = numbers - numbers.mean()
+        sums = (float(np.sum(deviation**power)) for power in (2, 3, 4))
+        return Moments(int(numbers.size), float(numbers.mean()), *sums)
+
+    def __add__(self, other: Moments) -> Moments:
+        """The moments of both samples together."""
+        if not self.count or not other.count:
+            return self if self.count else other
+        n, na, nb = self.count + other.count, self.count, other.count
+        delta = other.mean - self.mean
+        step = delta / n
+        return Moments(
+            n,
+            self.mean + step * nb,
+            self.m2 + other.m2 + delta * step * na * nb,
+            self.m3 + other.m3 + delta * step**2 * na * nb * (na - nb) + 3 * step * (na * other.m2 - nb * self.m2),
+            self.m4
+            + other.m4
+            + delta * step**3 * na * nb * (na**2 - na * nb + nb**2)
+            + 6 * step**2 * (na**2 * other.m2 + nb**2 * self.m2)
+            + 4 * step * (na * other.m3 - nb * self.m3),
+        )
+
+    def summary(self) -> ErrorSummary:
+        """The columns of Table IV. Raises :class:`KitError` for an empty sample.
+
+        ``std`` is the sample one (division by n - 1). Skewness is g1 = m3 / m2^1.5 and excess kurtosis g2 = m4 / m2^2
+        - 3 with the plain moments m_k about the mean (division by n), scipy's default; the paper does not say which
+        estimator it used, and at its 100,000 images the usual ones agree in every printed digit. One value has no std
+        (NaN); equal values have no skewness and no kurtosis (NaN).
+        """
+        if not self.count:
+            raise KitError("summary: found no values, expected finite ones")
+        m2, m3, m4 = self.m2 / self.count, self.m3 / self.count, self.m4 / self.count
+        # Equal values leave rounding dust in m2; a ratio of dust is no skewness.
+        spread = m2 > (1e-12 * max(abs(self.mean), 1e-300)) ** 2
+        return ErrorSummary(
+            mean=self.mean,
+            std=float(np.sqrt(self.m2 / (self.count - 1))) if self.count > 1 else float("nan"),
+            skewness=m3 / m2**1.5 if spread else float("nan"),
+            excess_kurtosis=m4 / m2**2 - 3.0 if spread else float("nan"),
+            count=self.count,
+        )
+
+
+def summary(values: npt.ArrayLike) -> ErrorSummary:
+    """Mean, standard deviation, skewness and excess kurtosis of per-image errors: :meth:`Moments.summary`."""
+    return Moments.of(values).summary()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors per image over two areas: name -> float64 (pairs,). ``face`` is Table IV's, ``image`` all pixels'."""
+
+    face: Errors
+    image: Errors
 
 
 def evaluate(
@@ -108,88 +175,174 @@ def evaluate(
     batch_size: int = 16,
     count: int | None = None,
     progress: bool = True,
-    partial: Path | None = None,
-    key: str = "",
-) -> Errors:
-    """Face RMSE of every enhancer on every pair, one batch in memory at a time.
+) -> Evaluation:
+    """RMSE of every enhancer on every pair, over the face and over the full image, a batch in memory at a time.
 
-    ``enhancers`` maps a name to a function (n, 256, 256) uint16 -> same. ``count`` limits to the first pairs.
-    ``partial`` names a file in which finished batches are kept every half minute, so that a killed run goes on where it
-    was when ``key`` (what the numbers depend on: data, weights, code), names and count are the same; it is removed at
-    the end. Returns name -> float64 (count,). Raises :class:`KitError` when an enhancer returns another shape.
+    ``enhancers`` maps a name to a function (n, 256, 256) uint16 -> same. ``count`` limits to the first pairs. Raises
+    :class:`KitError` when an enhancer returns another shape.
     """
-    from time import monotonic
+    total = _total(pairs, count)
+    with _bar(total, progress) as bar:
+        errors = _errors(pairs, enhancers, range(total), batch_size, bar.update)
+    return Evaluation(*(dict(zip(enhancers, area, strict=True)) for area in errors))
 
-    from tqdm.auto import tqdm
 
+def evaluate_parts(
+    folder: Path,
+    store: Path,
+    names: Sequence[str],
+    *,
+    key: str = "",
+    count: int | None = None,
+    part: int = PART,
+    batch_size: int = 16,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> ErrorParts:
+    """The same for a pair store of any size, in parts that are written to ``folder`` as they are done.
+
+    A killed run goes on with the parts that are missing. ``store`` is the pair store's folder and ``names`` are
+    enhancers, because other processes (``workers``, or any ``executor``, such as a cluster's, that sees both folders)
+    open them themselves; the result does not depend on how many those are. ``key``: what else the numbers depend on
+    (weights, code). Raises :class:`KitError` for a folder that holds something else.
+    """
+    pairs = PairStore(store)
+    total = _total(pairs, count)
+    description = {"pairs": pairs.fingerprint, "key": key, "count": total, "part": part, "names": list(names)}
+    jobs = [
+        (folder, store, tuple(names), start, min(start + part, total), batch_size) for start in range(0, total, part)
+    ]
+    with open_parts(
+        folder,
+        description,
+        name=DESCRIPTION,
+        fixed=tuple(description),
+        parts=("part_*.npz",),
+        holds="errors of enhancers (facedepth evaluate --parts writes them)",
+    ):
+        missing = [job for job in jobs if not part_path(folder, job[3]).exists()]
+        with _bar(total, progress, total - sum(job[4] - job[3] for job in missing)) as bar:
+            for done in run_jobs(_write_part, missing, name=_part_name, workers=workers, executor=executor):
+                bar.update(done)
+    return ErrorParts(folder)
+
+
+class ErrorParts:
+    """Errors per image in a folder, as :func:`evaluate_parts` wrote them, read a part at a time.
+
+    Raises :class:`KitError` for a folder of another kind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        known = read_description(folder / DESCRIPTION, "errors of enhancers")
+        self.names: list[str] = known["names"]
+        self.count: int = known["count"]
+        self.part: int = known["part"]
+
+    def __iter__(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Errors over the face and over the full image, float64 (names, pairs of the part) each, in order."""
+        for start in range(0, self.count, self.part):
+            path = part_path(self.folder, start)
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    yield file["face"], file["image"]
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                raise KitError(f"{path}: found no part ({error}), expected one; run the same command again") from error
+
+    def summaries(self, area: Area = "face", count: int | None = None) -> dict[str, ErrorSummary]:
+        """The columns of Table IV for every enhancer, on the first ``count`` pairs; moments are merged part by part."""
+        moments = [Moments()] * len(self.names)
+        left = self.count if count is None else count
+        for face, image in self:
+            errors = face if area == "face" else image
+            moments = [known + Moments.of(row[:left]) for known, row in zip(moments, errors, strict=True)]
+            left -= min(left, errors.shape[1])
+        return {name: known.summary() for name, known in zip(self.names, moments, strict=True)}
+
+    def errors(self) -> Evaluation:
+        """All of them at once."""
+        faces, images = zip(*self, strict=True)
+        areas = (np.concatenate(parts, axis=1) for parts in (faces, images))
+        return Evaluation(*(dict(zip(self.names, area, strict=True)) for area in areas))
+
+
+def weights_key(names: Iterable[str]) -> str:
+    """What the numbers of these enhancers depend on beside the pairs: their model cards, which name the weights."""
+    digest = hashlib.sha256()
+    for name in names:
+        card = weights_dir() / f"{name}.json"
+        digest.update(f"{name} ".encode() + (card.read_bytes() if card.is_file() else b""))
+    return digest.hexdigest()[:12]
+
+
+def part_path(folder: Path, start: int) -> Path:
+    """The file of the part that begins with pair ``start``."""
+    return folder / f"part_{start:08d}.npz"
+
+
+def _part_name(folder: Path, store: Path, names: tuple[str, ...], start: int, stop: int, batch_size: int) -> str:
+    return f"pairs {start} to {stop - 1} of {store}"
+
+
+def _write_part(folder: Path, store: Path, names: tuple[str, ...], start: int, stop: int, batch_size: int) -> int:
+    """Measure some pairs and write their errors; the job of a worker."""
+    from facedepth_kit import enhancers
+
+    functions = {name: enhancers.get(name).enhance for name in names}
+    face, image = _errors(PairStore(store), functions, range(start, stop), batch_size, lambda done: None)
+    with write_atomically(part_path(folder, start), overwrite=True) as temporary:
+        np.savez(temporary, face=face, image=image)
+    return stop - start
+
+
+def _errors(
+    pairs: Pairs,
+    enhancers: Mapping[str, Enhances],
+    indices: range,
+    batch_size: int,
+    report: Callable[[int], object],
+) -> tuple[FloatArray, FloatArray]:
+    """RMSE over the face and over the full image, float64 (enhancers, pairs) each."""
+    face, image = np.empty((2, len(enhancers), len(indices)))
+    for start in range(0, len(indices), batch_size):
+        batch = indices[start : start + batch_size]
+        ground_truth, degraded = pairs.batch(batch)
+        everywhere = np.ones(ground_truth.shape, np.bool_)
+        for row, (name, enhance) in enumerate(enhancers.items()):
+            enhanced = enhance(degraded)
+            if enhanced.shape != degraded.shape:
+                raise KitError(f"{name}: found output shape {enhanced.shape}, expected {degraded.shape}")
+            face[row, start : start + len(batch)] = face_rmse(enhanced, ground_truth)
+            image[row, start : start + len(batch)] = face_rmse(enhanced, ground_truth, mask=everywhere)
+        report(len(batch))
+    return face, image
+
+
+def _total(pairs: Pairs, count: int | None) -> int:
     total = len(pairs) if count is None else min(count, len(pairs))
     if total == 0:
         raise KitError("evaluate: found no pairs, expected at least one")
-    fingerprint = hashlib.sha256(repr((key, total, list(enhancers))).encode()).hexdigest()
-    errors = _resume(partial, fingerprint) or {name: np.full(total, np.nan) for name in enhancers}
-    if not errors:
-        return {}
-    unfinished = np.flatnonzero(np.any([np.isnan(values) for values in errors.values()], axis=0))
-    saved = monotonic()
-    with tqdm(total=total, initial=total - len(unfinished), unit="pair", disable=not progress, leave=False) as bar:
-        for start in range(0, len(unfinished), batch_size):
-            indices = [int(index) for index in unfinished[start : start + batch_size]]
-            ground_truth, degraded = pairs.batch(indices)
-            for name, enhance in enhancers.items():
-                bar.set_postfix_str(name, refresh=False)
-                enhanced = enhance(degraded)
-                if enhanced.shape != degraded.shape:
-                    raise KitError(f"{name}: found output shape {enhanced.shape}, expected {degraded.shape}")
-                errors[name][indices] = face_rmse(enhanced, ground_truth)
-            bar.update(len(indices))
-            if partial is not None and monotonic() - saved > 30.0:
-                _write_npz(partial, fingerprint, errors)
-                saved = monotonic()
-    if partial is not None:
-        partial.unlink(missing_ok=True)
-    return errors
+    return total
+
+
+def _bar(total: int, show: bool, done: int = 0) -> tqdm[Any]:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, initial=done, unit="pair", disable=not show, leave=False)
 
 
 def write_errors(path: Path, errors: Errors) -> None:
-    """Write per-image errors as CSV: one row an image (``pair,NAME,NAME...``), nine significant digits."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["pair", *errors])
-        for index, row in enumerate(zip(*errors.values(), strict=True)):
-            writer.writerow([index, *(f"{value:.9g}" for value in row)])
-    os.replace(temporary, path)
+    """Write per-image errors as CSV: one row an image (``pair,NAME,NAME...``), nine decimals."""
+    import pandas as pd
+
+    write_table(path, pd.DataFrame(errors).rename_axis("pair").reset_index(), significant=9)
 
 
 def read_errors(path: Path) -> Errors:
     """Read what :func:`write_errors` wrote. Raises :class:`KitError` for a file of another kind."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file))
-        if header[0] != "pair" or not rows:
-            raise ValueError(f"header {header[:2]}, {len(rows)} rows")
-        columns = np.array(rows, dtype=np.float64).T
-    except (OSError, ValueError, IndexError) as error:
-        raise KitError(f"{path}: found {error}, expected a CSV of per-image errors") from error
-    return dict(zip(header[1:], columns[1:], strict=True))
-
-
-def _resume(partial: Path | None, fingerprint: str) -> Errors | None:
-    """The finished part of a killed run, or None when there is none or it belongs to other data."""
-    if partial is None or not partial.exists():
-        return None
-    try:
-        with np.load(partial, allow_pickle=False) as file:
-            if str(file["fingerprint"]) != fingerprint:
-                return None
-            names = [str(name) for name in file["names"]]
-            return dict(zip(names, np.array(file["errors"], dtype=np.float64), strict=True))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def _write_npz(path: Path, fingerprint: str, errors: Errors) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez(temporary, fingerprint=fingerprint, names=list(errors), errors=np.stack(list(errors.values())))
-    os.replace(temporary, path)
+    table = read_table(path)
+    if table.columns[0] != "pair" or not len(table):
+        raise KitError(f"{path}: found columns {list(table)[:2]}, expected a CSV of per-image errors")
+    return {str(name): table[name].to_numpy(np.float64) for name in table.columns[1:]}

@@ -228,12 +228,18 @@ def test_synthesize_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[
     none, telea = (float(line.split()[1]) for line in out.splitlines()[1:])
     assert telea < none
     written = table.read_text().splitlines()
-    assert written[0] == "enhancer,mean,std,skewness,excess_kurtosis,pairs"
+    assert written[0] == "enhancer,mean,std,skewness,excess_kurtosis,full image,pairs"
     assert [line.split(",")[0] for line in written[1:]] == ["None", "Telea"]
 
     code, _, err = run(capsys, *evaluate)
     assert code == 2
     assert "errors.csv" in err
+
+    parts = ("--parts", tmp_path / "parts", "--output", tmp_path / "again.csv")
+    code, again, _ = run(capsys, *evaluate[:-2], *parts)
+    assert (code, again) == (0, out)
+    assert (tmp_path / "again.csv").read_text() == table.read_text()
+    assert [path.name for path in (tmp_path / "parts").glob("part_*")] == ["part_00000000.npz"]
 
 
 def write_depth(path: Path, *, hole: int) -> None:

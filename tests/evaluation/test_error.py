@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.evaluation.error import evaluate, face_rmse, read_errors, summary, write_errors
+from facedepth_kit.evaluation.error import (
+    ErrorParts,
+    Moments,
+    evaluate,
+    evaluate_parts,
+    face_rmse,
+    read_errors,
+    summary,
+    write_errors,
+)
+from facedepth_kit.pairs.store import PairStore, synthesize
 
 
 def image(*values: int | np.uint16) -> DepthImage:
@@ -121,8 +133,8 @@ def test_evaluate_streams_and_keeps_order() -> None:
     errors = evaluate(
         pairs, {"None": lambda depth: depth, "zero": lambda depth: depth * np.uint16(0)}, batch_size=4, progress=False
     )
-    assert errors["None"] == pytest.approx(np.arange(10) / 65535 / 4)
-    assert not errors["zero"].any()
+    assert errors.face["None"] == pytest.approx(np.arange(10) / 65535 / 4)
+    assert not errors.face["zero"].any()
     assert pairs.read == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
@@ -131,30 +143,76 @@ def test_evaluate_refuses_an_enhancer_that_changes_the_size() -> None:
         evaluate(Pairs(), {"half": lambda depth: depth[:, ::2, ::2]}, progress=False)
 
 
-def test_evaluate_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    partial = tmp_path / "partial.npz"
-    clock = iter(range(0, 10000, 100))
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    calls = 0
+def test_moments_of_parts_merge_to_those_of_all() -> None:
+    values = np.random.default_rng(3).gamma(2.0, 0.01, 1000) + 0.2
+    whole = Moments.of(values)
+    for cuts in ([1], [333, 334], [0, 500, 500], list(range(1, 1000, 7))):
+        merged = sum((Moments.of(part) for part in np.split(values, cuts)), Moments())
+        assert merged.count == whole.count
+        for name in ("mean", "m2", "m3", "m4"):
+            assert getattr(merged, name) == pytest.approx(getattr(whole, name), rel=1e-10)
+    assert Moments.of([0.1] * 5) + Moments() == Moments.of([0.1] * 5)
+    far = Moments.of(values + 1e6) + Moments.of(values + 1e6)  # a large mean does not eat the digits of the rest
+    assert far.summary().std == pytest.approx(np.std(values, ddof=0), rel=2e-3)
+    with pytest.raises(KitError, match="found no values"):
+        Moments().summary()
 
-    def dies_in_the_third_batch(depth: DepthImage) -> DepthImage:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KeyboardInterrupt
-        return depth
 
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(Pairs(), {"None": dies_in_the_third_batch}, batch_size=4, progress=False, partial=partial, key="a")
-    kept = partial.read_bytes()
-    again, other = Pairs(), Pairs()
-    errors = evaluate(again, {"None": lambda d: d}, batch_size=4, progress=False, partial=partial, key="a")
-    assert again.read == [[8, 9]]
-    assert errors["None"] == pytest.approx(np.arange(10) / 65535 / 4)
-    assert not partial.exists()
-    partial.write_bytes(kept)
-    evaluate(other, {"None": lambda d: d}, batch_size=10, progress=False, partial=partial, key="b")
-    assert other.read == [list(range(10))]
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs") / "store"
+    synthesize(folder, 9, seed=3, workers=1, progress=False)
+    return folder
+
+
+def test_parts_give_what_one_pass_gives_on_any_number_of_workers(store: Path, tmp_path: Path) -> None:
+    names = ["None", "Telea"]
+    whole = evaluate(PairStore(store), {name: enhancers.get(name).enhance for name in names}, progress=False)
+    alone = evaluate_parts(tmp_path / "one", store, names, part=4, progress=False)
+    for area in ("face", "image"):
+        for name in names:
+            assert getattr(alone.errors(), area)[name].tolist() == getattr(whole, area)[name].tolist()
+            found = alone.summaries("face" if area == "face" else "image")[name]
+            expected = summary(getattr(whole, area)[name])
+            assert found.count == 9
+            assert found.excess_kurtosis == pytest.approx(expected.excess_kurtosis, rel=1e-9)
+    assert alone.summaries(count=5)["None"].mean == pytest.approx(whole.face["None"][:5].mean())
+    several = evaluate_parts(tmp_path / "two", store, names, part=4, workers=2, progress=False)
+    with ThreadPoolExecutor(2) as executor:
+        threads = evaluate_parts(tmp_path / "three", store, names, part=4, executor=executor, progress=False)
+    assert several.summaries() == threads.summaries() == alone.summaries()
+
+
+def test_a_killed_evaluation_goes_on_with_the_parts_that_are_missing(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    evaluate_parts(folder, store, ["None"], part=4, progress=False)
+    (folder / "part_00000004.npz").unlink()
+    kept = (folder / "part_00000000.npz").stat().st_mtime_ns
+    with pytest.raises(KitError, match=r"part_00000004\.npz: found no part"):
+        ErrorParts(folder).summaries()
+    evaluate_parts(folder, store, ["None"], part=4, progress=False)
+    assert (folder / "part_00000000.npz").stat().st_mtime_ns == kept
+    assert ErrorParts(folder).summaries()["None"].count == 9
+    with pytest.raises(KitError, match="found another names"):
+        evaluate_parts(folder, store, ["Telea"], part=4, progress=False)
+    with pytest.raises(KitError, match="found another key"):
+        evaluate_parts(folder, store, ["None"], part=4, key="other weights", progress=False)
+
+
+def test_the_full_image_counts_what_lies_around_the_face() -> None:
+    target = np.full((1, 4, 4), HOLE, np.uint16)
+    target[0, 0, 0] = 0
+
+    class One:
+        def __len__(self) -> int:
+            return 1
+
+        def batch(self, indices: Sequence[int]) -> tuple[DepthImage, DepthImage]:
+            return target, np.zeros_like(target)
+
+    errors = evaluate(One(), {"None": lambda depth: depth}, progress=False)
+    assert errors.face["None"].tolist() == [0.0]
+    assert errors.image["None"] == pytest.approx([math.sqrt(15 / 16)])
 
 
 def test_errors_survive_the_file(tmp_path: Path) -> None:

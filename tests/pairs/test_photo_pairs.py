@@ -92,7 +92,7 @@ def test_photos_become_a_store_like_any_other(tmp_path: Path) -> None:
     spans = [store[number].depth_range.span_mm for number in range(5)]
     assert spans == sorted(spans)
     errors = evaluate(PairStore(tmp_path / "store"), {"None": lambda depth: depth}, progress=False)
-    assert len(errors["None"]) == 5
+    assert len(errors.face["None"]) == 5
     jobs = training.epoch_jobs(store, training.TrainingSettings(chunks=1, epochs=1, batch=2), 0)
     inputs, targets = training.make_batch(store, jobs[:2], training.TrainingSettings(), 0)
     assert inputs.shape == targets.shape == (2, 256, 256, 1)

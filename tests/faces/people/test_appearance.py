@@ -34,9 +34,7 @@ def test_the_coloured_head_has_the_surface_of_the_face_mesh() -> None:
         drawn = replace(draw_face(np.random.default_rng(seed), FaceSettings(expressive_share=0)), yaw_deg=15)
         for extent in ("face", "head"):
             face = replace(drawn, extent=extent)
-            alone, whole = (
-                render_depth_mm(mesh, CAMERA) for mesh in (face_mesh(face), head(face, Appearance()).mesh)
-            )
+            alone, whole = (render_depth_mm(mesh, CAMERA) for mesh in (face_mesh(face), head(face, Appearance()).mesh))
             both = np.isfinite(alone)
             assert np.isfinite(whole[both]).all()
             # The line between the lips is closed in another way.
