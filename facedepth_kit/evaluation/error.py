@@ -270,7 +270,9 @@ class ErrorParts:
 
 def weights_key(names: Iterable[str]) -> str:
     """What the numbers of these enhancers depend on beside the pairs: their model cards, which name the weights."""
-    digest = hashlib.sha256()
+    from facedepth_kit.enhancers.ddrnet import checkpoint_state
+
+    digest = hashlib.sha256(checkpoint_state().encode())  # DDRNet's own weights, where the user has brought them
     for name in names:
         card = weights_dir() / f"{name}.json"
         digest.update(f"{name} ".encode() + (card.read_bytes() if card.is_file() else b""))

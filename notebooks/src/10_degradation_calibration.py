@@ -57,7 +57,7 @@ from facedepth_kit.evaluation.error import evaluate, summary
 
 functions = {name: enhancers.get(name).enhance for name in unlearned}
 store = work.pairs("calibration", work.profile.calibration_pairs)
-errors = evaluate(store, functions, batch_size=work.profile.evaluation_batch, progress=work.by_hand)
+errors = evaluate(store, functions, batch_size=work.profile.evaluation_batch, progress=work.by_hand).face
 found = {name: summary(values) for name, values in errors.items()}
 
 # %%
