@@ -35,7 +35,7 @@ from facedepth_kit.faces.photos.reconstruction import (
     photo_files,
     reconstruct,
 )
-from facedepth_kit.faces.photos.screening import Found, SideRanges, side_lengths, sides_of, topology_digest
+from facedepth_kit.faces.photos.screening import Found, SideRanges, edges, side_lengths, topology_digest
 from facedepth_kit.pairs.store import (
     SHARD,
     STORE,
@@ -152,7 +152,7 @@ def _make_pairs(
     seed: int,
 ) -> list[_Made]:
     """The pairs of a few photos."""
-    sides = sides_of(source.triangles)
+    sides = edges(source.triangles)
     made = []
     for name, result in zip(names, reconstruct((photos / name for name in names), source, which=which), strict=True):
         if result.problem or not result.faces:

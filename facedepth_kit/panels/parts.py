@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.panels.latest import Latest
+from facedepth_kit.panels.debouncer import Debouncer
 
 QUIET = "color: var(--jp-ui-font-color2, #666); font-size: 12px; line-height: 1.35"
 DEFAULT_ENHANCER = "Telea+bilateral"
@@ -18,14 +18,14 @@ class Panel:
     """Something that a notebook shows and code can drive: ``widget`` is what is shown.
 
     A subclass sets its pictures in :meth:`refresh`; observers call :meth:`ask`, and what they have changed is drawn
-    once, when the kernel has nothing more to read (:class:`Latest`). ``shown_ms`` is how long the last drawing took.
+    once, when the kernel has nothing more to read (:class:`Debouncer`). ``shown_ms`` is how long the last drawing took.
     """
 
     def __init__(self) -> None:
         import ipywidgets as widgets
 
         self.message = widgets.HTML()
-        self.latest = Latest(self._draw)
+        self.debouncer = Debouncer(self._draw)
         self.shown_ms = 0.0
         self.widget: Any = None
         self._held = False
@@ -37,11 +37,11 @@ class Panel:
     def ask(self, *_: object) -> None:
         """Ask for the pictures to follow; for observers."""
         if not self._held:
-            self.latest.ask()
+            self.debouncer.ask()
 
     def finish(self) -> None:
         """Draw what is due now: for code that moves a slider and reads the numbers in the same cell."""
-        self.latest.finish()
+        self.debouncer.finish()
 
     def set_all(self, values: Sequence[tuple[Any, Any]]) -> None:
         """Give several widgets their values (widget, value) with one drawing at the end, ranges widened as needed."""

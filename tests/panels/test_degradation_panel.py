@@ -126,10 +126,10 @@ def test_reset_all_restores_every_setting_and_keeps_face_and_enhancer() -> None:
         slider.value = (slider.min, slider.min + 2) if isinstance(slider.value, tuple) else slider.min
     panel.hole_values.value = "random"
     assert shown(panel) != before
-    runs = panel.latest.runs
+    runs = panel.debouncer.runs
     panel.reset_all.click()
     assert shown(panel) == before
-    assert panel.latest.runs == runs + 1  # nine changes, one drawing
+    assert panel.debouncer.runs == runs + 1  # nine changes, one drawing
     assert (panel.face["identity"].value, panel.enhancer.value) == (9, "Hf-L")
 
 
@@ -247,12 +247,12 @@ def test_under_an_event_loop_many_changes_are_drawn_once_and_the_last_one_counts
     alone.sliders["noise_mm"].value = 40.0
 
     async def drag() -> int:
-        runs = panel.latest.runs
+        runs = panel.debouncer.runs
         for value in range(41):
             panel.sliders["noise_mm"].value = float(value)
-        assert panel.latest.runs == runs
+        assert panel.debouncer.runs == runs
         await asyncio.sleep(0.2)
-        return panel.latest.runs - runs
+        return panel.debouncer.runs - runs
 
     assert asyncio.run(drag()) == 1
     assert shown(panel) == shown(alone)

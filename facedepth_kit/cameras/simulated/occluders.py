@@ -83,9 +83,9 @@ def hand_over_mouth(
     landmarks_mm: Points, head: Mesh, skin: Colour, rng: np.random.Generator, *, side: Side = "left"
 ) -> ColouredMesh:
     """A hand laid over the mouth, with its forearm; ``side`` is where in the image it comes from."""
-    frame = face_axes(landmarks_mm)
-    surface = _Surface(frame, head)
-    mouth = frame.into(landmarks_mm[MOUTH]).mean(axis=0)
+    face = face_axes(landmarks_mm)
+    surface = _Surface(face, head)
+    mouth = face.into(landmarks_mm[MOUTH]).mean(axis=0)
     tilt = np.radians(rng.uniform(5, 35))
     along = np.array([np.cos(tilt), np.sin(tilt)])
     aside = np.array([-along[1], along[0]])
@@ -116,14 +116,14 @@ def hand_over_mouth(
     # Side by side, capsules show gaps where a palm has none.
     bones += [(bones[4 * i + 3][0], bones[4 * i + 7][1], 11.0, 10.0) for i in range(3)]
     parts = [_capsule(*bone) for bone in bones]
-    return painted(_brought_back(parts, frame), skin, 0.2, "hand")
+    return painted(_brought_back(parts, face), skin, 0.2, "hand")
 
 
 def sheet_of_paper(landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *, side: Side = "left") -> ColouredMesh:
     """A sheet held before the half of the face that is on this ``side`` of the image, its edge near the nose."""
-    frame = face_axes(landmarks_mm)
-    surface = _Surface(frame, head)
-    nose = frame.into(landmarks_mm[NOSE_TIP][None])[0]
+    face = face_axes(landmarks_mm)
+    surface = _Surface(face, head)
+    nose = face.into(landmarks_mm[NOSE_TIP][None])[0]
     width, height = PAPER_MM
     u, v = np.meshgrid(np.linspace(0, width, 43), np.linspace(-height / 2, height / 2, 61))
     roll, radius = np.radians(rng.normal(0, 3)), rng.uniform(400, 1500) * rng.choice([-1, 1])
@@ -136,14 +136,14 @@ def sheet_of_paper(landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *
     touching = max(surface.highest(float(a), float(b), 6.0) - s for (a, b), s in _coarse(flat, sag))
     z = sag + touching + CLEARANCE_MM + rng.uniform(0, 6)
     points = np.concatenate([flat, z[..., None]], axis=-1)
-    return painted(_grid(frame.back(points.reshape(-1, 3)), *u.shape), (0.78, 0.78, 0.76), 0.1, "paper")
+    return painted(_grid(face.back(points.reshape(-1, 3)), *u.shape), (0.78, 0.78, 0.76), 0.1, "paper")
 
 
 class _Surface:
     """How far out of the face its surface reaches, asked for in the face's axes."""
 
-    def __init__(self, frame: FaceAxes, head: Mesh) -> None:
-        self._points = frame.into(head.vertices_mm[np.unique(head.triangles)])
+    def __init__(self, face: FaceAxes, head: Mesh) -> None:
+        self._points = face.into(head.vertices_mm[np.unique(head.triangles)])
         self._far = float(np.median(self._points[:, 2])) - 40.0
 
     def highest(self, x: float, y: float, radius_mm: float) -> float:
@@ -167,13 +167,13 @@ def _coarse(flat: Points, sag: Points) -> list[tuple[Points, float]]:
 def _glasses(
     landmarks_mm: Points, head: Mesh, rng: np.random.Generator, larger: float
 ) -> tuple[tuple[ColouredMesh, ...], tuple[Mesh, ...]]:
-    frame = face_axes(landmarks_mm)
-    surface = _Surface(frame, head)
+    face = face_axes(landmarks_mm)
+    surface = _Surface(face, head)
     half = np.array(LENS_MM) * larger * rng.uniform(0.95, 1.05, 2)
     power = rng.uniform(2.2, 4.0)  # 2 is an ellipse; more is squarer
     angle = np.linspace(0, 2 * np.pi, 49)[:-1]
     outline = np.stack([np.sign(f) * np.abs(f) ** (2 / power) for f in (np.cos(angle), np.sin(angle))], axis=1) * half
-    centres = [frame.into(landmarks_mm[eye]).mean(axis=0)[:2] + np.array([0, -3]) for eye in (RIGHT_EYE, LEFT_EYE)]
+    centres = [face.into(landmarks_mm[eye]).mean(axis=0)[:2] + np.array([0, -3]) for eye in (RIGHT_EYE, LEFT_EYE)]
     gap = centres[1][0] - centres[0][0] - 2 * half[0]
     outward = max(0.0, (15 - gap) / 2)  # room for the nose
     centres[0][0] -= outward
@@ -199,7 +199,7 @@ def _glasses(
         return np.concatenate([centre + offset, out[:, None]], axis=1)
 
     lenses = tuple(
-        _grid(frame.back(placed(disc, centre)), len(rings), len(outline), closed=True)
+        _grid(face.back(placed(disc, centre)), len(rings), len(outline), closed=True)
         for disc, centre in zip(discs, centres, strict=True)
     )
     colour = tuple(float(c) for c in rng.uniform(0.01, 0.08) * rng.uniform(0.6, 1.4, 3))
@@ -211,12 +211,12 @@ def _glasses(
         wires += [_capsule(rim[i - 1], rim[i], thick, thick) for i in range(len(rim))]
         hinge, nasal = placed(np.array([[sign * half[0], 0.5 * half[1]], [-sign * half[0], 4.0]]), centre)
         inner.append(nasal)
-        at_ear = frame.into(landmarks_mm[ear][None])[0]
+        at_ear = face.into(landmarks_mm[ear][None])[0]
         end = np.array([at_ear[0] + sign * 6, hinge[1], at_ear[2] - 15])
         corner = hinge + np.array([sign * max(abs(end[0]) - abs(hinge[0]), 3.0) * 0.9, 0, -6])
         wires += [_capsule(hinge, corner, thick, thick), _capsule(corner, end, thick, thick)]
     wires.append(_capsule(inner[0], inner[1], thick, thick))
-    return (painted(_brought_back(wires, frame), (colour[0], colour[1], colour[2]), 0.6, "spectacles"),), lenses
+    return (painted(_brought_back(wires, face), (colour[0], colour[1], colour[2]), 0.6, "spectacles"),), lenses
 
 
 def _capsule(start: Points, end: Points, radius: float, end_radius: float) -> Mesh:
@@ -248,7 +248,7 @@ def _grid(points: Points, rows: int, columns: int, *, closed: bool = False) -> M
     return Mesh(points.astype(np.float32), triangles.astype(np.int32))
 
 
-def _brought_back(meshes: Sequence[Mesh], frame: FaceAxes) -> Mesh:
+def _brought_back(meshes: Sequence[Mesh], face: FaceAxes) -> Mesh:
     """Meshes in the face's axes as one in the head's space."""
     whole = joined(meshes)
-    return Mesh(frame.back(whole.vertices_mm.astype(np.float64)).astype(np.float32), whole.triangles)
+    return Mesh(face.back(whole.vertices_mm.astype(np.float64)).astype(np.float32), whole.triangles)

@@ -70,7 +70,7 @@ class Shape:
 class SideRanges:
     """What lengths the sides of well-formed faces have, for one topology.
 
-    ``low`` and ``high`` float32 (S,) are lengths in mean side lengths, in the order of :func:`sides_of`;
+    ``low`` and ``high`` float32 (S,) are lengths in mean side lengths, in the order of :func:`edges`;
     ``outside_limit`` and ``excess_limit`` what a :class:`Shape` may reach. ``topology`` is the digest of the triangles,
     ``source`` what the meshes come from, ``examples`` how many there were.
     """
@@ -96,7 +96,7 @@ class SideRanges:
         return shape.outside > self.outside_limit or shape.excess > self.excess_limit
 
 
-def sides_of(triangles: IntArray) -> IntArray:
+def edges(triangles: IntArray) -> IntArray:
     """The distinct sides (S, 2) of triangles (T, 3), sorted; a side that two triangles share counts once."""
     ends = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64), axis=1)
     count = int(ends.max()) + 1
@@ -131,7 +131,7 @@ def learn_ranges(
     """
     if not 0 <= losses < 1:
         raise KitError(f"losses: found {losses}, expected a share of the well-formed faces from 0 to 1")
-    sides = sides_of(triangles)
+    sides = edges(triangles)
     with tempfile.TemporaryFile() as spool:
         count = 0
         parts = np.stack([np.full((FOLDS, len(sides)), np.inf, "f4"), np.full((FOLDS, len(sides)), -np.inf, "f4")])
@@ -291,7 +291,7 @@ def screen(
     with open_parts(journal, about, name="screening.json", fixed=tuple(about), parts=parts, holds=holds):
         digests, verdicts = _digests(journal, folder, progress), None
         if meshes is not None and ranges is not None and triangles is not None:
-            sides = sides_of(triangles)
+            sides = edges(triangles)
             verdicts = _verdicts(journal, digests, folder, largest_px, meshes, ranges, sides, progress)
         numbers = _write(journal, digests, verdicts, output, largest_px, overwrite)
         shutil.rmtree(journal)

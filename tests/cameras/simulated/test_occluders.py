@@ -61,11 +61,11 @@ def test_axes_of_a_face_by_hand() -> None:
     landmarks = np.zeros((68, 3))
     landmarks[RIGHT_EYE], landmarks[LEFT_EYE] = (-30, 10, 5), (30, 10, 5)
     landmarks[MOUTH] = (0, -55, 5)
-    frame = face_axes(landmarks)
-    np.testing.assert_allclose(frame.origin, (0, 10, 5))
-    np.testing.assert_allclose(frame.axes, np.eye(3), atol=1e-12)
+    face = face_axes(landmarks)
+    np.testing.assert_allclose(face.origin, (0, 10, 5))
+    np.testing.assert_allclose(face.axes, np.eye(3), atol=1e-12)
     points = np.random.default_rng(1).normal(0, 50, (7, 3))
-    np.testing.assert_allclose(frame.back(frame.into(points)), points)
+    np.testing.assert_allclose(face.back(face.into(points)), points)
     with pytest.raises(KitError, match=r"found shape \(5, 3\)"):
         face_axes(landmarks[:5])
 

@@ -22,7 +22,7 @@ from facedepth_kit.faces.photos.planted import (
     plant,
     planted_meshes,
 )
-from facedepth_kit.faces.photos.screening import learn_ranges, screen, side_lengths, sides_of
+from facedepth_kit.faces.photos.screening import edges, learn_ranges, screen, side_lengths
 
 
 def one(fault: str, strength: str, seed: int = 3) -> Planted:
@@ -33,7 +33,7 @@ def test_all_faces_have_the_same_vertices_and_sides() -> None:
     first, second = (mesh_vertices(draw_face(np.random.default_rng(seed))) for seed in (1, 2))
     assert first.shape == second.shape
     assert mesh_triangles().max() < len(first)
-    lengths = [side_lengths(points, sides_of(mesh_triangles())) for points in (first, second)]
+    lengths = [side_lengths(points, edges(mesh_triangles())) for points in (first, second)]
     assert 0.01 < float(np.abs(lengths[0] - lengths[1]).mean()) < 0.3
 
 
@@ -45,7 +45,7 @@ def test_distortions_grow_with_their_strength(fault: str) -> None:
     assert moved == sorted(moved)
     np.testing.assert_array_equal(one(fault, "mild").vertices(), one(fault, "mild").vertices())
     if fault == "hollow (mirrored)":
-        sides = sides_of(mesh_triangles())
+        sides = edges(mesh_triangles())
         mirrored = side_lengths(one(fault, "strong").vertices(), sides)
         np.testing.assert_allclose(mirrored, side_lengths(plain, sides), atol=1e-5)
 

@@ -28,13 +28,13 @@ from facedepth_kit.faces.photos.screening import (
     Shape,
     SideRanges,
     as_table_1,
+    edges,
     kept_photos,
     learn_ranges,
     load_ranges,
     save_ranges,
     screen,
     side_lengths,
-    sides_of,
     topology_digest,
 )
 from facedepth_kit.pairs.photo_pairs import photo_meshes
@@ -64,7 +64,7 @@ def bowls(count: int, seed: int) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def test_sides_and_lengths_by_hand() -> None:
-    sides = sides_of(TRIANGLES)
+    sides = edges(TRIANGLES)
     assert sides.tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]  # the shared side 1-2 once
     np.testing.assert_allclose(side_lengths(SQUARE, sides), np.array([3, 4, 5, 4, 3]) / 3.8, rtol=1e-6)
     turned = SQUARE[:, [2, 0, 1]] * 7.5 + 100  # another place, pose and size: the same shape
@@ -73,7 +73,7 @@ def test_sides_and_lengths_by_hand() -> None:
 
 
 def test_shape_and_verdict_by_hand() -> None:
-    lengths = side_lengths(SQUARE, sides_of(TRIANGLES))  # 0.789, 1.053, 1.316, 1.053, 0.789
+    lengths = side_lengths(SQUARE, edges(TRIANGLES))  # 0.789, 1.053, 1.316, 1.053, 0.789
     shape = ranges(0.9, 1.2, 0, 0).shape(lengths)
     assert shape.outside == pytest.approx(3 / 5)
     assert shape.excess == pytest.approx((5 / 3.8 - 1.2) / (1.05 + 0.3), abs=1e-6)  # of the usual 1.05
@@ -82,13 +82,13 @@ def test_shape_and_verdict_by_hand() -> None:
     assert ranges(0, 0, 0.6, 0.2).deformed(Shape(0.0, 0.21))
     torn = SQUARE.copy()
     torn[3] = np.nan
-    assert ranges(0, 9, 0.5, 5).deformed(ranges(0, 9, 0.5, 5).shape(side_lengths(torn, sides_of(TRIANGLES))))
+    assert ranges(0, 9, 0.5, 5).deformed(ranges(0, 9, 0.5, 5).shape(side_lengths(torn, edges(TRIANGLES))))
 
 
 def test_learnt_ranges_are_the_smallest_and_largest_and_limits_hold_out_examples() -> None:
     examples = [SQUARE * [1, 1 + 0.1 * k, 1] for k in range(8)]
     found = learn_ranges(iter(examples), TRIANGLES, source="squares", losses=0.0)
-    lengths = np.stack([side_lengths(example, sides_of(TRIANGLES)) for example in examples])
+    lengths = np.stack([side_lengths(example, edges(TRIANGLES)) for example in examples])
     np.testing.assert_array_equal(found.low, lengths.min(axis=0))
     np.testing.assert_array_equal(found.high, lengths.max(axis=0))
     # Each part of eight holds one example. Held out, only the first and the last lie outside the others: all sides of
@@ -138,7 +138,7 @@ def test_ranges_come_back_from_their_file(tmp_path: Path) -> None:
 
 def test_well_formed_meshes_pass_and_distorted_ones_do_not(rng: np.random.Generator) -> None:
     triangles = Bowls().triangles
-    sides = sides_of(triangles)
+    sides = edges(triangles)
     learnt = learn_ranges(bowls(100, 1), triangles, source="Bowls")
 
     def lost(meshes: Iterable[npt.NDArray[np.floating]]) -> float:

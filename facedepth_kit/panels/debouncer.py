@@ -1,7 +1,7 @@
 """Only the latest state counts: many changes of a slider, few refreshes of its picture.
 
 A browser sends a message for every step of a slider that is dragged. Drawing for each would queue up pictures that
-nobody waits for. So an observer only asks (:meth:`Latest.ask`), and the drawing is put off on the kernel's own event
+nobody waits for. So an observer only asks (:meth:`Debouncer.ask`), and the drawing is put off on the kernel's own event
 loop until no further message has come in for a moment. There is no thread, no lock and nothing to wait for: a run
 without a screen cannot hang on it.
 """
@@ -15,7 +15,7 @@ QUIET_S = 0.004  # several times what the kernel takes to read a waiting message
 PATIENCE_S = 0.04  # under a drag that never pauses there is a picture this often, drawing time aside
 
 
-class Latest:
+class Debouncer:
     """Calls ``work`` once for any number of requests that came while it was due.
 
     Under a running event loop (a notebook's kernel) ``work`` is put off by ``quiet_s`` behind the last request, but not

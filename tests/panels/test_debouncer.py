@@ -9,46 +9,46 @@ from typing import Any
 import nbclient
 import nbformat.v4
 
-from facedepth_kit.panels.latest import Latest
+from facedepth_kit.panels.debouncer import Debouncer
 
 
 def test_without_a_loop_work_is_done_at_once() -> None:
     done: list[int] = []
-    latest = Latest(lambda: done.append(len(done)))
+    debouncer = Debouncer(lambda: done.append(len(done)))
     for _ in range(3):
-        latest.ask({"name": "value"})
+        debouncer.ask({"name": "value"})
     assert done == [0, 1, 2]
-    assert not latest.due
+    assert not debouncer.due
 
 
 def test_a_burst_is_done_once_and_finish_does_it_now() -> None:
     state, seen = [0], list[int]()
-    latest = Latest(lambda: seen.append(state[0]))
+    debouncer = Debouncer(lambda: seen.append(state[0]))
 
     async def burst() -> None:
         for state[0] in range(1, 51):
-            latest.ask()
+            debouncer.ask()
         assert seen == []
-        latest.finish()
+        debouncer.finish()
         assert seen == [50]
-        assert not latest.due
+        assert not debouncer.due
         await asyncio.sleep(0.1)
 
     asyncio.run(burst())
     assert seen == [50]
-    latest.finish()
+    debouncer.finish()
     assert seen == [50]
 
 
 def test_a_drag_that_never_pauses_is_shown_on_the_way() -> None:
     state, seen = [0], list[int]()
-    latest = Latest(lambda: seen.append(state[0]), quiet_s=0.01, patience_s=0.05)
+    debouncer = Debouncer(lambda: seen.append(state[0]), quiet_s=0.01, patience_s=0.05)
 
     async def drag() -> None:
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             state[0] += 1
-            latest.ask()
+            debouncer.ask()
             await asyncio.sleep(0.002)
         await asyncio.sleep(0.1)
 
@@ -64,13 +64,13 @@ def test_work_that_fails_leaves_the_next_request_free() -> None:
         calls.append("called")
         raise ValueError("no picture")
 
-    latest = Latest(work)
+    debouncer = Debouncer(work)
 
     async def twice() -> list[str]:
         problems: list[str] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(str(context["exception"])))
         for _ in range(2):
-            latest.ask()
+            debouncer.ask()
             await asyncio.sleep(0.05)
         return problems
 
@@ -81,7 +81,7 @@ def test_work_that_fails_leaves_the_next_request_free() -> None:
 KERNEL_SIDE = """
 import time
 import ipywidgets
-from facedepth_kit.panels.latest import Latest
+from facedepth_kit.panels.debouncer import Debouncer
 
 slider = ipywidgets.IntSlider(max=10_000)
 seen = []
@@ -92,8 +92,8 @@ def draw():
     seen.append(slider.value)
 
 
-latest = Latest(draw)
-slider.observe(latest.ask, names="value")
+debouncer = Debouncer(draw)
+slider.observe(debouncer.ask, names="value")
 print(slider.model_id)
 """
 
@@ -103,7 +103,7 @@ def test_a_real_kernel_draws_a_dragged_slider_a_few_times_and_ends_at_the_last_v
     steps = 200
     cells = [
         nbformat.v4.new_code_cell(source)
-        for source in (KERNEL_SIDE, "print(latest.asked, len(seen), seen[-1] if seen else 0)")
+        for source in (KERNEL_SIDE, "print(debouncer.asked, len(seen), seen[-1] if seen else 0)")
     ]
     notebook = nbformat.v4.new_notebook(cells=cells)
     client = nbclient.NotebookClient(notebook, timeout=60)
