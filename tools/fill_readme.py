@@ -146,7 +146,8 @@ def real_frames() -> str:
     kinect, truedepth = (int(read(folder, "recordings")["frames"].max()) for folder in RECORDINGS)
     return (
         f"The table shows the RMSE there, and in brackets that of the median frame, over {kinect} frames of people\n"
-        f"by a Kinect v2 and {truedepth} frames of a mannequin by a TrueDepth camera: those in which Dlib finds\na face.\n"
+        f"by a Kinect v2 and {truedepth} frames of a mannequin by a TrueDepth camera: those in which Dlib finds\n"
+        "a face.\n"
     )
 
 

@@ -9,18 +9,18 @@
 # ---
 
 # %% [markdown]
-# # A denoiser from next door
+# # DDRNet-dn: a network made for whole bodies
 #
 # *Part 2: Networks and filters*
 #
-# **Goal.** Run DDRNet-dn, the paper's learned rival: a network that cleans depth images of whole people. See what it
-# does for people, and why it does nothing good for faces.
+# **Goal.** Run DDRNet-dn, with which the paper compares its networks: a network that removes noise from depth images
+# of whole people. See what it does for people, and why it does little for faces.
 #
-# **You will learn** how a network trained on one scene behaves on another, what a residual network is, and how much
-# hangs on where a normalised image is put back into millimetres.
+# **You will learn** how a network trained on one kind of scene behaves on another, what a residual network is, and how
+# much depends on where a normalised image is put back into millimetres.
 #
-# **Comes out:** a drawing of the network, its training scene, its errors on people (simulated, and real ones measured
-# elsewhere), and its errors on faces (sections IV-B and IV-D).
+# **Comes out:** a drawing of the network, the scenes it is trained on, its errors on people (simulated, and real ones
+# measured elsewhere), and its errors on faces (sections IV-B and IV-D).
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -36,9 +36,9 @@ work
 # %% [markdown]
 # ## Whose weights run here?
 #
-# The authors of DDRNet publish their weights, but the kit must not hand them on. Where you have fetched them
-# (`facedepth doctor` says where they are looked for), they run. If not, a **stand-in** runs: the same network, trained
-# by this kit on an adjacent scene, simulated people. Its numbers say something about the idea, not about DDRNet.
+# The authors of DDRNet publish their weights, but this kit may not include them. If you have fetched them (`facedepth
+# doctor` says where they are looked for), they run. If not, a **stand-in** runs: the same network, trained by this kit
+# on simulated people. Its numbers say something about the idea, not about DDRNet itself.
 
 # %%
 from facedepth_kit import enhancers
@@ -51,7 +51,7 @@ print(whose)
 # %% [markdown]
 # ## The network
 #
-# Two halvings, two residual blocks, two doublings, and at the end a sum: the network does not paint a depth image, it
+# Two halvings, two residual blocks, two doublings, and a sum at the end: the network does not output a depth image, it
 # computes a *correction* to the one that it was given.
 
 # %%
@@ -79,10 +79,10 @@ caption = (
 work.save_figure(denoiser_drawing(layers, skips, "DDRNet-dn"), "ddrnet_network.png", caption, width=1100)
 
 # %% [markdown]
-# ## The scene it was trained for
+# ## The scenes it was trained for
 #
-# People at half a metre to two metres, measured by a camera with noise that neighbouring pixels share, ragged edges
-# and holes. For the stand-in they are drawn here: free bodies in some posture, before walls and things or before
+# People at half a metre to two metres, measured by a camera with noise that neighbouring pixels share, ragged outlines
+# and holes. For the stand-in they are rendered: body models in random postures, before walls and objects or before
 # nothing.
 
 # %%
@@ -123,10 +123,10 @@ caption = f"Simulated people that the network has not seen, and what it makes of
 work.save_figure(picture_grid(grid, titles, size=2.2), "ddrnet_scenes.png", caption)
 
 # %% [markdown]
-# ## Predict: what can it mend?
+# ## Predict: what can it repair?
 #
-# Three things are wrong in the middle row: trembling surfaces, ragged outlines, holes. Which of them does the network
-# mend? And does it mend them better than a bilateral filter, which has learnt nothing?
+# Three things are wrong in the middle row: noise on the surfaces, ragged outlines, holes. Which of them does the
+# network repair? And does it do better than a bilateral filter, which has learnt nothing?
 
 # %%
 rows = compare(pairs, {"after": denoise, "bilateral": bilateral})
@@ -145,8 +145,9 @@ table = [
 ]
 
 # %% [markdown]
-# Real people are not in the repository, but numbers are: `facedepth bodies` compares real frames of one standing
-# person with what many frames of a moving camera agree on, and what it found is kept in `figures/recordings`.
+# Frames of real people are not in the repository, but numbers are. `facedepth bodies` compares real frames of one
+# standing person with the surface that many frames of a moving camera agree on; its results are in
+# `figures/recordings`.
 
 # %%
 from facedepth_kit.common.paths import figures_dir
@@ -178,16 +179,17 @@ work.save_table("ddrnet_bodies", table, caption, digits=2)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The trembling, above all: compare the median before and after. Outlines it mends here and there: they rule the root
-# mean square, where it is ahead of the filter, which cannot tell an outline's error from an edge. Holes it never
-# fills: its output is masked by what the camera measured. On the real person's surfaces the plain filter comes out
-# ahead of the stand-in: simulated noise is not this camera's noise. The same lesson as with faces, one size smaller.
+# Mostly the noise: compare the median before and after. It repairs outlines in some places. They dominate the root
+# mean square, and there the network is ahead of the filter, which cannot tell an error at an outline from an edge. It
+# never fills holes: its output is masked by what the camera measured. On the real person's surfaces the plain filter
+# is ahead of the stand-in, because the simulated noise differs from this camera's. With faces the difference is larger
+# still, as you will see next.
 # </details>
 #
 # ## Now a face
 #
-# A depth image of this kit is a share of a span, the network wants millimetres, and the paper does not say how the one
-# became the other. The kit puts every image at one metre, well inside the network's 500 to 2,000 mm.
+# A depth image of this kit is a share of a span, the network needs millimetres, and the paper does not say how one
+# became the other. The kit places every image at one metre, well inside the network's 500 to 2,000 mm.
 
 # %%
 from facedepth_kit.depth import HOLE, DepthRange
@@ -204,10 +206,10 @@ print(f"face RMSE {before:.4f} before, {after:.4f} after")
 print(f"of the holes in the face {left_open:.0%} are still there")
 
 # %% [markdown]
-# ## Predict: nearer?
+# ## Predict: what if the face is nearer?
 #
-# Suppose somebody takes the half metre between camera and face, of which section III of the paper speaks, at its word.
-# What happens to a face whose nose is 440 mm away?
+# Section III of the paper speaks of half a metre between camera and face. Suppose the images are placed at that
+# distance. What happens to a face whose nose is 440 mm away?
 
 # %%
 puts = {"1000 mm, 25 cm deep (the kit)": PLACEMENT, "1500 mm, 25 cm deep": DepthRange(1500.0, 250.0)}
@@ -260,22 +262,25 @@ work.save_figure(strip(masked), "ddrnet_faces.png", caption, width=1100)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The network's range begins at 500 mm: what is nearer is cut off before it sees anything, and the nose, the mouth and
-# the cheeks come back as one flat plate. That alone, without any network (last column), brings the error close to the
-# published one. Whether this is what happened in the paper nobody can tell from its text; it says that DDRNet-dn
-# "distorts the depth range" and explains it by the training data. It is a good example of how a comparison can hang on
-# a number that no table shows.
+# The network's range begins at 500 mm. What is nearer is cut off before the network sees it, and the nose, the mouth
+# and the cheeks come back as one flat plate. That alone, without any network (last column), brings the error close to
+# the published one. The paper's text does not tell whether this is what happened there; it says that DDRNet-dn
+# "distorts the depth range" and explains that by the training data. It is a good example of how a comparison can
+# depend on a number that no table shows.
 # </details>
 #
 # ## Why it cannot help a face
 #
-# Put in the middle of its range it does no harm: between the holes it takes some of the noise off (third column). But
-# the error of a degraded face is nearly all holes, and holes are what this network hands on. To it, a hole is the
-# nearest thing there is: 500 mm.
+# Placed in the middle of its range it does no harm: between the holes it removes some of the noise (third column). But
+# nearly all of a degraded face's error comes from holes, and this network leaves holes as they are. In its input a
+# hole even looks like the nearest possible surface, at 500 mm.
 
 # %% [markdown]
-# **Exercise.** Holes go in as -1, the near end of the range. Does that disturb their neighbours? Take clean faces,
-# punch the degradation's holes into them, and compare what the network makes of both, by the distance to a hole.
+# **Exercise.** Holes enter the network as -1, the near end of the range. Does that disturb the pixels around them?
+# Take clean faces, punch the degradation's holes into them, and compare the network's outputs for both, by the
+# distance to a hole.
+#
+# The next cell does it. Write down first what you expect: at which distance from a hole will the change be largest?
 
 # %%
 import cv2
@@ -292,16 +297,16 @@ for low, high in ((0, 2), (2, 5), (5, 10), (10, 20), (20, 99)):
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# It does, and the more the nearer: the rim of a hole looks to the network like the outline of somebody half a metre
-# from the camera. The rest is counted in whole millimetres: as its authors do, the kit cuts off what is behind the
-# point.
+# It does, and the nearer the hole the more: to the network the edge of a hole looks like the outline of somebody half
+# a metre from the camera. What remains far from holes comes in steps of whole millimetres: like the authors' code, the
+# kit drops what is behind the decimal point.
 # </details>
 #
 # ## A last look: the checkerboard
 #
 # The paper saw checkerboard artifacts and suspected the architecture: transposed convolutions with a 3x3 kernel and
-# steps of two touch some pixels once, some twice, some four times. Show the network a flat wall with a little noise,
-# and average what comes back by the pixel's place in a block of four by four.
+# steps of two write some pixels once, some twice, some four times. To check, show the network a flat wall with a
+# little noise, and average the output by the pixel's position in a block of four by four.
 
 # %%
 wall = np.full((256, 256), 1000.0) + work.rng("wall").normal(0, 2, (256, 256))
@@ -311,8 +316,12 @@ print("mean error in mm by place in a block of 4 x 4 pixels:")
 print(np.round([[error_mm[row::4, column::4].mean() for column in range(4)] for row in range(4)], 2))
 
 # %% [markdown]
+# **Open task** (no solution given). Train the stand-in yourself with `facedepth train-ddrnet`, and change one thing in
+# its training: the noise, the distance, or heads in place of whole bodies. Does it then help a face? Compare on the
+# same images as above.
+#
 # ## What you have seen
 #
-# A network that is good at home and of no use next door; and a comparison that depends on a number which nobody wrote
-# down. Train the stand-in yourself with `facedepth train-ddrnet`. **Next:
-# [08_synthetic_evaluation](08_synthetic_evaluation.ipynb)** has its row among all the others.
+# A network that works well on the scenes it was trained for and hardly at all on others; and a comparison that depends
+# on a number which the paper does not give. **Next:** [08_synthetic_evaluation](08_synthetic_evaluation.ipynb) has its
+# row among all the others.
