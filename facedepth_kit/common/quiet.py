@@ -75,7 +75,7 @@ def _errors_set_aside() -> Iterator[None]:
                 yield
             finally:
                 os.dup2(kept, ERRORS)
-        except BaseException:
+        except Exception:  # not an interrupt: that is no failure
             aside.seek(0)
             os.write(ERRORS, aside.read())
             raise
