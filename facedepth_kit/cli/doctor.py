@@ -159,29 +159,37 @@ def packages() -> Iterator[Finding]:
         locked = {}
     as_tested: list[str] = []
     for extra in ("", *EXTRAS):
-        wanted = [requirement for requirement in requirements if _belongs(requirement, extra)]
-        missing = [requirement.name for requirement in wanted if _version(requirement) is None]
-        if extra and missing:
-            text = f"{EXTRAS[extra]}: the extra {extra} is not complete, {', '.join(missing)} missing"
-            yield Finding(topic, "absent", text, installation(extra))
-        elif missing:
-            yield from (Finding(topic, "broken", f"{name} is not installed", installation()) for name in missing)
-        for requirement in wanted:
-            version = _version(requirement)
+        unfit = []
+        for requirement in (entry for entry in requirements if _belongs(entry, extra)):
+            name, version = requirement.name, _version(requirement)
+            pinned = locked.get(canonicalize_name(name), version)
             if version is None:
-                continue
-            pinned = locked.get(canonicalize_name(requirement.name), version)
-            if not requirement.specifier.contains(version, prereleases=True):
-                text = f"{requirement.name} {version}, the kit needs {requirement.specifier}"
-                yield Finding(topic, "broken", text, installation(extra))
+                unfit.append(f"{name} is not installed")
+            elif not requirement.specifier.contains(version, prereleases=True):
+                unfit.append(f"{name} {version}, the kit needs {requirement.specifier}")
             elif version != pinned:
-                text = f"{requirement.name} {version}, tested with {pinned} (requirements.lock)"
-                yield Finding(topic, "note", text)
+                yield Finding(topic, "note", f"{name} {version}, tested with {pinned} (requirements.lock)")
             else:
-                as_tested.append(f"{requirement.name} {version}")
+                as_tested.append(f"{name} {version}")
+        if extra and unfit:
+            text = f"the extra {extra} is not complete ({'; '.join(unfit)}): {EXTRAS[extra]}"
+            yield Finding(topic, "absent", text, installation(extra))
+        else:
+            yield from (Finding(topic, "broken", text, installation()) for text in unfit)
     if as_tested:
         state = f"{len(as_tested)} direct dependencies {'as tested' if locked else 'of fitting versions'}"
         yield Finding(topic, "ok", f"{state}: {', '.join(sorted(as_tested))}")
+
+
+def extra_with(module: str) -> str | None:
+    """The extra that brings a module of another package, None if none does."""
+    wanted = canonicalize_name(module.split(".")[0])
+    try:
+        requirements = [Requirement(line) for line in importlib.metadata.requires(DISTRIBUTION) or ()]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = (extra for extra in EXTRAS for entry in requirements if _belongs(entry, extra) and entry.name == wanted)
+    return next(found, None)
 
 
 def _belongs(requirement: Requirement, extra: str) -> bool:

@@ -84,6 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(_describe(error))
     except MemoryError:
         complain("out of memory")
+    except ModuleNotFoundError as error:
+        if (missing := _missing_extra(error)) is None:
+            raise
+        complain(missing)
     else:
         return code
     return BAD_INPUT
@@ -108,6 +112,15 @@ def _one_line(error: click.UsageError) -> str:
         missing = isinstance(error, click.MissingParameter)
         text = f"{name}: {f'found none, expected {error.param.metavar or name}' if missing else error.message}"
     return f"{text} (see {command} --help)"
+
+
+def _missing_extra(error: ModuleNotFoundError) -> str | None:
+    from facedepth_kit.cli.doctor import extra_with, installation
+
+    extra = extra_with(error.name or "")
+    if extra is None:
+        return None
+    return f"found no package {error.name}, expected the extra {extra}: {installation(extra)}"
 
 
 def _describe(error: OSError) -> str:

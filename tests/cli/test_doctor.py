@@ -5,6 +5,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,18 @@ def test_the_lock_is_read_for_this_platform(tmp_path: Path) -> None:
     )
     assert doctor.locked_versions(lock) == {"numpy": "2.4.6", "pure-eval": "1.0"}
     assert "numpy" in doctor.locked_versions(repository_root() / "requirements.lock")
+
+
+def test_without_the_repository_pip_mends_what_make_would(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert doctor.installation("cameras") == "make setup"
+    monkeypatch.setattr("facedepth_kit.common.paths.PACKAGE", tmp_path / "site-packages" / "facedepth_kit")
+    assert doctor.installation("cameras").endswith("-py3-none-any.whl[cameras]'")
+    assert doctor.installation().startswith("pip install --force-reinstall facedepth_kit-")
+
+
+def test_every_extra_is_looked_at() -> None:
+    declared = tomllib.loads((repository_root() / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(declared)
 
 
 def test_advice_names_needed_things_first_and_how_to_mend_them() -> None:

@@ -164,6 +164,18 @@ sys.exit(start())
     assert (done.returncode, done.stderr) == (130, "facedepth: interrupted\n")
 
 
+def test_a_package_of_an_extra_that_is_not_installed_is_named_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, ModuleNotFoundError("No module named 'ruff'", name="ruff"))
+    code, _, err = run(capsys, "doctor")
+    assert code == 2
+    assert err.startswith("facedepth: error: found no package ruff, expected the extra dev: ")
+    raising(monkeypatch, ModuleNotFoundError("No module named 'facedepth_kit.colour'", name="facedepth_kit.colour"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["doctor"])
+
+
 def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     raising(monkeypatch, ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
