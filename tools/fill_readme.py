@@ -17,6 +17,8 @@ from pandas import DataFrame
 
 from facedepth_kit.common.paths import figures_dir, repository_root, write_atomically
 from facedepth_kit.common.tables import markdown_table, read_table, records
+from facedepth_kit.evaluation.decision_tables import attack_finding, attack_rows
+from facedepth_kit.evaluation.published import ORIGINS, tally
 
 RECORDINGS = {"kinect_v2_faces": "Kinect v2", "truedepth_mannequin": "TrueDepth"}
 STAND_IN = "DDRNet-dn"
@@ -77,20 +79,26 @@ def cameras() -> str:
 
 def attacks() -> str:
     """Decisions on simulated presentations for a few enhancers."""
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    for line in records(read("pad_decisions")):
-        if line["enhancer"] in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1"):
-            row = rows.setdefault(
-                (line["check"], line["enhancer"]),
-                {
-                    "check": line["check"],
-                    "threshold": number(line["threshold"], 2),
-                    "enhancer": shown_name(line["enhancer"]),
-                },
-            )
-            kind = line["presentation"].replace("_", " ")
-            row[f"{line['rate']}, {kind}"] = "–" if math.isnan(line["value"]) else f"{line['value']:.1%}"
-    return markdown_table(rows.values())
+    rows = attack_rows(read("pad_decisions"), ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1"))
+    return markdown_table([{**row, "enhancer": shown_name(row["enhancer"])} for row in rows])
+
+
+def finding() -> str:
+    """What enhancement does to the checks, in words."""
+    return f"**{attack_finding(read('pad_decisions'), 'DL-Delta-1')}**\n"
+
+
+def claims() -> str:
+    """How many of the papers' claims hold, by where the kit's number comes from."""
+    rows = []
+    for name, title in (("verdicts", "II to IV"), ("table_5", "V"), ("table_6", "VI"), ("table_7", "VII")):
+        row = {"Table": title}
+        for part in tally(records(read(name))).split("; "):
+            column, text = part.split(": ")
+            row[column] = text.removesuffix(" hold")
+        rows.append(row)
+    columns = [*ORIGINS, "open"]
+    return markdown_table([{"Table": row["Table"], **{key: row.get(key, "–") for key in columns}} for row in rows])
 
 
 def real() -> str:
@@ -156,6 +164,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table 4": table_4,
     "not run": not_run,
     "cameras": cameras,
+    "claims": claims,
+    "finding": finding,
     "attacks": attacks,
     "real frames": real_frames,
     "real recordings": real,

@@ -149,23 +149,31 @@ def attack_rows(lines: Table, enhancers: Sequence[str]) -> list[Row]:
 
 
 def attack_finding(lines: Table, enhancer: str) -> str:
-    """What an enhancer does to each check where people are let through alike, a sentence for each check."""
+    """What an enhancer does to each check where as many people are accepted as without it, a sentence for each check.
+
+    ``lines`` are :func:`decision_rows`; empty where there are no attacks.
+    """
     sentences = []
-    rows_found = records(lines)
-    for check in dict.fromkeys(line["check"] for line in rows_found):
-        share: dict[str, list[str]] = {NONE: [], enhancer: []}
-        kinds = []
-        for line in rows_found:
-            if line["check"] == check and line["enhancer"] in share and line["presentation"] in INSTRUMENTS:
-                share[line["enhancer"]].append(_percent(line[at_bpcer()]))
-                if line["enhancer"] == NONE:
-                    kinds.append(f"{line['presentation'].replace('_', ' ')}s (n = {line['presentations']})")
-        if kinds and share[enhancer]:
-            after, before = " and ".join(share[enhancer]), " and ".join(share[NONE])
-            sentences.append(f"{check}: {after} of {' and '.join(kinds)} pass after {enhancer}, {before} without it.")
+    everything = records(lines)
+    for check in dict.fromkeys(line["check"] for line in everything):
+        found = {
+            (line["enhancer"], line["presentation"]): line
+            for line in everything
+            if line["check"] == check and line["presentation"] in INSTRUMENTS
+        }
+        kinds = [kind for name, kind in found if name == NONE and (enhancer, kind) in found]
+        after = [
+            f"{_percent(found[enhancer, kind][at_bpcer()])} of {kind.replace('_', ' ')}s "
+            f"(n = {found[enhancer, kind]['presentations']})"
+            for kind in kinds
+        ]
+        before = [_percent(found[NONE, kind][at_bpcer()]) for kind in kinds]
+        if kinds:
+            passed, plain = " and ".join(after), " and ".join(before)
+            sentences.append(f"By the {check}, {passed} are accepted after {enhancer}, {plain} without it.")
     if not sentences:
         return ""
-    return f"Where at most {BPCER_LIMIT:.0%} of bona fide faces are turned away: " + " ".join(sentences)
+    return f"Where at most {BPCER_LIMIT:.0%} of bona fide faces are rejected: " + " ".join(sentences)
 
 
 def _percent(value: float) -> str:

@@ -26,7 +26,8 @@ HoleValues = Literal["keep", "random", "blurred"]
 class DegradationSettings:
     """How strongly to degrade; pairs are (lowest, highest) and drawn evenly for each image or hole.
 
-    The paper gives ``noise_mm`` (15 mm, section III-B) and no other number: hole counts, hole sizes
+    The paper gives ``noise_mm`` (a "15mm error", section III-B) and no other number. That it is drawn evenly from
+    -15 to 15 mm is ours, because the paper names no distribution. Hole counts, hole sizes
     (the diameter of a hole's circumscribed circle, px) and the blur's width are calibrated so that the rows
     of Table IV that need no learning come out near the published ones (see ``calibration.py``, notebook 10).
     ``background`` (shares of the image's span) and ``background_blur_px`` belong to the blurred hole background, our

@@ -67,7 +67,8 @@ class SynthesisSettings:
     """How pairs are made.
 
     ``fill`` is the share of the image that the face's longer side takes (``head_fill`` for whole heads), ``offset``
-    the shift of its centre as a share of the free margin, ``distance_mm`` the paper's 0.5 m. ``span``: "own" scales
+    the shift of its centre as a share of the free margin, ``distance_mm`` the camera's (0.5 m, ours).
+    ``span``: "own" scales
     each ground truth to its face's own depth range (what the published filter rows imply for the paper's synthetic
     data), "camera" to 25 cm as camera images, "mixed" to anything between the own range and 30 cm. ``hole_values``:
     one degraded image per entry ("keep", "random", "blurred"); the paper's DL-Delta training uses all three (section

@@ -20,7 +20,8 @@ from facedepth_kit.rendering.mesh import FloatArray, Mesh
 class Camera:
     """A pinhole camera in front of the mesh's origin.
 
-    ``distance_mm`` is 0.5 m as in section III (256 pixels match the face region of a D435 there).
+    ``distance_mm`` is 0.5 m: ours, after section III, which says only that 256 pixels are about what a D435 sees of a
+    face from there.
     ``focal_px`` and ``centre_px`` (x, y) are pixels; the centre of the top left pixel is (0.5, 0.5). Images are
     ``size_px`` wide and ``height_px`` high; without the latter they are square.
     """

@@ -107,7 +107,7 @@ for name, letter in my_letters.items():
 # <details><summary>Solution</summary>
 #
 # Sideways streaks: filling from the left (Hf-L). Steps like stairs: decimation by eight (De-M8), which averages blocks
-# and so closes small holes. Open holes: decimation by two (De-M2), whose blocks are too small to close most of them.
+# and so closes small holes. Open holes: decimation by two (De-M2), whose blocks are too small for the larger ones.
 # </details>
 
 # %% [markdown]

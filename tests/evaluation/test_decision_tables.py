@@ -92,8 +92,8 @@ def test_apcer_is_the_maximum_over_the_species() -> None:
     assert row["APCER, flat print (n = 2)"] == "50.0%"
     assert (row["APCER, worst species"], row["APCER at BPCER 5%"]) == ("50.0%", "50.0%")
     assert attack_finding(lines, "X") == (
-        "Where at most 5% of bona fide faces are turned away: geometric PAD error: 50.0% and 0.0% of "
-        "flat prints (n = 2) and bent prints (n = 2) pass after X, 100.0% and 100.0% without it."
+        "Where at most 5% of bona fide faces are rejected: By the geometric PAD error, 50.0% of flat prints (n = 2) "
+        "and 0.0% of bent prints (n = 2) are accepted after X, 100.0% and 100.0% without it."
     )
 
 
