@@ -15,18 +15,9 @@ from facedepth_kit.common.paths import PACKAGE
 ALLOWED = {"enhancers/__init__.py", *(f"cli/{path.name}" for path in (PACKAGE / "cli").glob("*.py"))}
 # Still to be mended.
 KNOWN = {
-    "cameras/data_sets.py",
-    "cameras/recorded/realsense.py",
     "common/settings.py",
     "enhancers/ddrnet.py",
     "enhancers/learned.py",
-    "enhancers/on_data_sets.py",
-    "enhancers/on_files.py",
-    "evaluation/camera_measures.py",
-    "evaluation/camera_study.py",
-    "evaluation/prepared_faces.py",
-    "evaluation/punched.py",
-    "evaluation/recordings.py",
     "faces/people/bodies.py",
     "faces/people/outfit.py",
     "faces/people/parametric.py",
@@ -35,7 +26,6 @@ KNOWN = {
     "panels/degradation.py",
     "panels/faces.py",
     "panels/parts.py",
-    "panels/specimens.py",
 }
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 

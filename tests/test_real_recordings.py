@@ -8,7 +8,8 @@ import pytest
 
 from facedepth_kit.cameras.recorded.depth_files import read_frame
 from facedepth_kit.cameras.recorded.face_crop import crop_face
-from facedepth_kit.enhancers.on_files import EnhanceSettings, FileReport, enhance_files
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
+from facedepth_kit.enhancers.files import EnhanceSettings, FileReport, enhance_files
 
 
 def some_frames(source: Path, target: Path, pattern: str) -> Path:
@@ -69,9 +70,9 @@ def test_whole_frames_come_back_bit_by_bit(real_depth: Path, name: str, tmp_path
 
 def test_a_standing_person_needs_a_box(real_depth: Path) -> None:
     path = next((real_depth / "kinect_v2_bodies").rglob("depth_map/*.png"))
-    frame = read_frame(path)
-    rows = np.flatnonzero((frame > 0).any(axis=1))
-    middle = int(np.median(np.flatnonzero(frame[rows[0] + 20])))
-    crop, region = crop_face(frame, (middle - 40, int(rows[0]), middle + 40, int(rows[0]) + 100))
-    assert (crop != 65535).mean() > 0.2
-    assert region.side == 125
+    frame = RecordedFrame("person", read_frame(path))
+    rows = np.flatnonzero((frame.depth > 0).any(axis=1))
+    middle = int(np.median(np.flatnonzero(frame.depth[rows[0] + 20])))
+    crop = crop_face(frame, (middle - 40, int(rows[0]), middle + 40, int(rows[0]) + 100))
+    assert (crop.depth != 65535).mean() > 0.2
+    assert crop.square.side == 125

@@ -1,16 +1,16 @@
-"""The camera data sets of the notebooks: the user's own where there are any, otherwise simulated ones of the same form.
+"""The two cameras' data sets: the user's own where there are any, otherwise simulated ones of the same form.
 
-Real ones lie in the data folder (FACEDEPTH_DATA, or ``data`` in the repository): KinectFaceDB under its own name or any
-other, recordings of a RealSense in ``realsense``, as ``.bag`` or ``.db3`` files or as folders of frames. Simulated ones
-are written once a profile, with as many people and frames as it says, and kept in ``build``. Whether a data set is
-simulated is said by its ``simulated``; tables and captions made from it must pass that on.
+The user's lie in the data folder (FACEDEPTH_DATA, or ``data`` in the repository): KinectFaceDB under its own name or
+any other, recordings of a RealSense in ``realsense``, as ``.bag`` or ``.db3`` files or as folders of frames. Simulated
+ones are written once and kept. Whether a data set is simulated is said by its ``simulated``; tables and captions made
+from it must pass that on.
 """
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facedepth_kit.cameras.recorded.folder import RecordingFolder
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, is_kinectfacedb
@@ -22,44 +22,55 @@ from facedepth_kit.cameras.simulated.data_sets import (
     write_kinectfacedb,
     write_realsense,
 )
+from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.paths import data_dir
 from facedepth_kit.common.settings import settings_hash
 
-if TYPE_CHECKING:
-    from facedepth_kit.pipeline.workspace import Workspace
-
 REALSENSE = "realsense"
+SIMULATION = ["facedepth_kit.cameras.simulated.data_sets"]
 
 
-def kinectfacedb(work: Workspace) -> KinectFaceDB:
-    """KinectFaceDB from the data folder, all of it; without one a simulated one of the profile's ``people``.
+@dataclass(frozen=True)
+class CameraData:
+    """What is simulated where the user has no recordings, and where it is kept.
+
+    ``cache`` is the folder for it; ``seed`` decides it. ``people`` is how many the simulated KinectFaceDB has,
+    ``frames`` how many frames the simulated RealSense took. ``progress`` shows a bar while they are made.
+    """
+
+    cache: Path
+    seed: int
+    people: int
+    frames: int
+    progress: bool = False
+
+
+def kinectfacedb(data: CameraData) -> KinectFaceDB:
+    """KinectFaceDB from the data folder, all of it; without one a simulated one of so many ``people``.
 
     The simulated one is written, or finished after a kill, before it is opened.
     """
     found = real_kinectfacedb()
     if found is not None:
         return KinectFaceDB(found)
-    settings, seed = KinectSettings(), _seed(work, "KinectFaceDB")
+    settings, seed = KinectSettings(), _seed(data, "KinectFaceDB")
     # The number of people is no part of the key: more people extend what is there.
-    key = f"{settings_hash(settings)} {seed}"
-    folder = work.cache_folder("kinectfacedb", key, ["facedepth_kit.cameras.simulated.data_sets"])
-    return write_kinectfacedb(folder, work.profile.people, seed=seed, settings=settings, progress=work.by_hand)
+    folder = cache_folder(data.cache, "kinectfacedb", f"{settings_hash(settings)} {seed}", SIMULATION)
+    return write_kinectfacedb(folder, data.people, seed=seed, settings=settings, progress=data.progress)
 
 
-def realsense(work: Workspace) -> Recordings:
-    """RealSense recordings from ``realsense`` in the data folder; without any, simulated ones.
+def realsense(data: CameraData) -> Recordings:
+    """RealSense recordings from ``realsense`` in the data folder; without any, simulated ones of so many ``frames``.
 
-    The simulated ones hold the profile's ``camera_frames`` frames: bona fide people, flat and bent prints, as their
-    ``variant`` says.
+    The simulated ones show bona fide people, flat and bent prints, as their ``variant`` says.
     """
     found = real_realsense()
     if found:
         return found[0] if len(found) == 1 else ConcatenatedRecordings(found)
-    settings, seed = RealSenseSettings(), _seed(work, "RealSense")
-    frames = work.profile.camera_frames
-    key = f"{frames} {settings_hash(settings)} {seed}"
-    folder = work.cache_folder("realsense", key, ["facedepth_kit.cameras.simulated.data_sets"])
-    return write_realsense(folder, frames, seed=seed, settings=settings, progress=work.by_hand)
+    settings, seed = RealSenseSettings(), _seed(data, "RealSense")
+    key = f"{data.frames} {settings_hash(settings)} {seed}"
+    folder = cache_folder(data.cache, "realsense", key, SIMULATION)
+    return write_realsense(folder, data.frames, seed=seed, settings=settings, progress=data.progress)
 
 
 def real_kinectfacedb() -> Path | None:
@@ -88,5 +99,5 @@ def _children(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _seed(work: Workspace, purpose: str) -> int:
-    return zlib.crc32(f"{work.seed} {purpose}".encode())
+def _seed(data: CameraData, purpose: str) -> int:
+    return zlib.crc32(f"{data.seed} {purpose}".encode())

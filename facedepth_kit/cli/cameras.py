@@ -150,11 +150,12 @@ def live(
 
     SOURCE is the word camera, a .bag or .db3, a folder of recordings (one frame after the other), or KinectFaceDB.
     """
+    from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER
     from facedepth_kit.evaluation import live as application
 
     if output is not None and no_pictures:
         raise KitError("--no-pictures: found --output beside it, expected one of them")
-    settings = application.LiveSettings(enhancer=enhancer or application.DEFAULT_ENHANCER)
+    settings = application.LiveSettings(enhancer=enhancer or DEFAULT_ENHANCER)
     verdicts: Counter[str] = Counter()
     began = last = 0.0
     count = 0
@@ -183,14 +184,14 @@ def live(
 
 def line(frame: Any) -> str:
     """A frame in one line of text."""
-    facts = [f"{frame.number:5d} {frame.recording.name:<12} {frame.verdict:<10}"]
+    facts = [f"{frame.number:5d} {frame.frame.name:<12} {frame.verdict:<10}"]
     if frame.pad is not None and frame.relief is not None:
         facts.append(f"nose {frame.relief.nose_mm:5.1f} mm, {int(frame.pad.invalid.sum()):2d} of 68 invalid")
     if frame.distance_mm is not None:
         facts.append(f"{frame.distance_mm:5.0f} mm away")
     if frame.reason:
         facts.append(frame.reason)
-    return "  ".join(facts) + ("  (simulated)" if frame.recording.simulated else "")
+    return "  ".join(facts) + ("  (simulated)" if frame.frame.simulated else "")
 
 
 @contextmanager

@@ -58,7 +58,8 @@ def enhance(
 
     INPUT is a 16-bit PNG or TIFF, an NPY, a folder of them, a .bag or .db3, or KinectFaceDB.
     """
-    from facedepth_kit.enhancers.on_files import DEFAULT_ENHANCER, EnhanceSettings, FileReport, enhance_files
+    from facedepth_kit.enhancers.files import EnhanceSettings, FileReport, enhance_files
+    from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER
 
     refuse_both("--normalized", normalized, "--unit-mm", unit_mm)
     refuse_both("--image-suffix", image_suffix, "--box", box)

@@ -24,6 +24,12 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.tables import write_table
 
 HOLES_SEED = click.option("--seed", type=SEED, default=0, metavar="N", help="Decides the punched holes (default: 0).")
+IMAGE_SUFFIX = click.option(
+    "--image-suffix", metavar="SUFFIX", help="The picture beside each depth image (default: _color, else _infrared)."
+)
+RECORDED_UNIT = click.option(
+    "--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded, or 1)."
+)
 # Columns of evaluate-recordings on the terminal: a heading, and how the number is written.
 SHOWN = {
     "roughness": ("rough %", "{:.2f}"),
@@ -94,16 +100,16 @@ def evaluate(
 
 @click.command()
 @click.argument("folder", type=EXISTING_FOLDER)
-@click.option("--image-suffix", required=True, metavar="SUFFIX", help="Such as _infrared.png or _color.png.")
-@click.option("--unit-mm", type=UNIT_MM, default=1.0, metavar="MM", help="Millimetres a step (default: 1).")
+@IMAGE_SUFFIX
+@RECORDED_UNIT
 @chosen_enhancers
 @HOLES_SEED
 @csv_output
 @overwrite_file
 def punch(
     folder: Path,
-    image_suffix: str,
-    unit_mm: float,
+    image_suffix: str | None,
+    unit_mm: float | None,
     enhancers: tuple[str, ...],
     seed: int,
     output: Path | None,
@@ -112,16 +118,19 @@ def punch(
     """Measure errors at holes punched into recordings of your own, with an aligned picture each."""
     import numpy as np
 
+    from facedepth_kit.cameras.recorded.sources import open_recordings
     from facedepth_kit.enhancers import available
-    from facedepth_kit.enhancers.on_files import recording_enhancer
-    from facedepth_kit.evaluation.punched import evaluate_punched, face_frames
+    from facedepth_kit.enhancers.frames import recording_enhancer
+    from facedepth_kit.evaluation.punched import evaluate_punched
+    from facedepth_kit.evaluation.recordings import faces_in
 
     refuse_existing(output, overwrite)
     chosen = {name: recording_enhancer(name) for name in enhancers or available()}
-    frames = face_frames(folder, unit_mm=unit_mm, image_suffix=image_suffix)
-    rows = evaluate_punched(frames, chosen, np.random.default_rng(seed))
+    recordings = open_recordings(folder, unit_mm=unit_mm, image_suffix=image_suffix)
+    faces = ((frame, face) for frame, face, _ in faces_in(recordings, []))
+    rows = evaluate_punched(faces, chosen, np.random.default_rng(seed))
     if not rows or not rows[0].frames:
-        raise KitError(f"{folder}: found no frame with a face, expected depth with *{image_suffix}")
+        raise KitError(f"{folder}: found no frame with a face, expected depth with an aligned picture each")
     say(f"{rows[0].frames} frames, {rows[0].pixels} pixels")
     say(f"{'enhancer':<26}{'filled':>9}{'RMSE mm':>10}{'median frame mm':>17}")
     for row in rows:
@@ -139,7 +148,8 @@ def punch(
 
 @click.command("evaluate-recordings")
 @click.argument("folder", type=PATH, required=False)
-@click.option("--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded, or 1).")
+@IMAGE_SUFFIX
+@RECORDED_UNIT
 @chosen_enhancers
 @click.option("--every", type=COUNT, default=1, metavar="N", help="Every Nth frame only.")
 @click.option("--no-punch", is_flag=True, help="Leave out the errors at punched holes (half the time).")
@@ -148,6 +158,7 @@ def punch(
 @overwrite_file
 def evaluate_recordings(
     folder: Path | None,
+    image_suffix: str | None,
     unit_mm: float | None,
     enhancers: tuple[str, ...],
     every: int,
@@ -171,7 +182,7 @@ def evaluate_recordings(
     from facedepth_kit.evaluation import recordings as measures
 
     refuse_existing(output, overwrite)
-    recordings = open_recordings(folder or data_dir(), unit_mm=unit_mm)
+    recordings = open_recordings(folder or data_dir(), unit_mm=unit_mm, image_suffix=image_suffix)
     frames = tqdm(islice(recordings, 0, None, every), total=-(-len(recordings) // every), unit="frame", leave=False)
     rng = None if no_punch else np.random.default_rng(seed)
     report = measures.evaluate_recordings(frames, list(enhancers) or available(), rng=rng)

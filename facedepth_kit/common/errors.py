@@ -6,3 +6,7 @@ class KitError(Exception):
 
     The ``facedepth`` command prints the message as one line and exits with code 2.
     """
+
+
+class DiskFullError(KitError):
+    """Nothing more can be written: a run over many files ends, instead of passing over one."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.errors import DiskFullError, KitError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 TEMPORARY = ".partial-"  # how the names of unfinished files and folders begin
@@ -134,7 +134,7 @@ def _full(path: Path, error: OSError) -> OSError | KitError:
     """The one line for a full disk; any other error as it is. NumPy's for a write cut short carries no number."""
     if error.errno in DISK_FULL or (error.errno is None and "requested and" in str(error)):
         reason = error.strerror or os.strerror(errno.ENOSPC)
-        return KitError(f"{path}: could not be written ({reason}); make room and run the same command again")
+        return DiskFullError(f"{path}: could not be written ({reason}); make room and run the same command again")
     return error
 
 

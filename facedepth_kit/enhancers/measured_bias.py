@@ -12,6 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, check_depth
 
 # From coarse to fine, px: what a finer scale does not see (the middle of a hole) the coarser one says.
@@ -22,14 +23,18 @@ LARGEST_SHARE = 0.15
 
 
 def add_measured_bias(given: DepthImage, enhanced: DepthImage) -> DepthImage:
-    """``enhanced`` plus the smooth part of what ``given`` differs from it; both uint16 (256, 256), hole 65535.
+    """``enhanced`` plus the smooth part of what ``given`` differs from it.
 
-    The difference is averaged over the measured pixels around each pixel, from 48 px down to 3 px, the coarser scale
-    where the finer one has nothing. Holes of ``enhanced`` stay holes. Returns a new array. Raises
-    :class:`~facedepth_kit.common.errors.KitError` for another shape or dtype.
+    Both are uint16 (256, 256) with hole 65535, or stacks of such. The difference is averaged over the measured pixels
+    around each pixel, from 48 px down to 3 px, the coarser scale where the finer one has nothing. Holes of
+    ``enhanced`` stay holes. Returns a new array. Raises :class:`KitError` for another shape or dtype.
     """
     check_depth(given, "given")
     check_depth(enhanced, "enhanced")
+    if given.shape != enhanced.shape:
+        raise KitError(f"enhanced: found shape {enhanced.shape}, expected that of what was given, {given.shape}")
+    if given.ndim > 2:
+        return np.stack([add_measured_bias(one, other) for one, other in zip(given, enhanced, strict=True)])
     difference = given.astype(np.float32) - enhanced.astype(np.float32)
     usable = (given != HOLE) & (enhanced != HOLE) & (np.abs(difference) < LARGEST_SHARE * FARTHEST)
     weight = usable.astype(np.float32)

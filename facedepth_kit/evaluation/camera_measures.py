@@ -13,29 +13,29 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop, Square
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
+from facedepth_kit.cameras.recorded.sources import Recordings
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.depth import DepthImage, DepthRange
 from facedepth_kit.evaluation.falsification import falsification
 from facedepth_kit.evaluation.landmarks import landmark_holes
 from facedepth_kit.evaluation.pad import geometric_pad
-from facedepth_kit.evaluation.prepared_faces import FaceImage, LeftOut
+from facedepth_kit.evaluation.prepared_faces import LeftOut
 from facedepth_kit.evaluation.relief import face_relief
 from facedepth_kit.evaluation.surface import MEASURED, hole_share, roughness
 
-if TYPE_CHECKING:
-    from facedepth_kit.cameras.recorded.sources import Recordings
-
 Enhance = Callable[[DepthImage], DepthImage]
-Prepare = Callable[[Iterable[RecordedFrame], list[LeftOut]], Iterator[FaceImage]]
+Prepare = Callable[[Iterable[RecordedFrame], list[LeftOut]], Iterator[FaceCrop]]
 
 INDEX = "index.json"
 ARRAYS = ("depth", "mask", "landmarks", "marks", "outline", "picture")
+NAMES = ("name", "person", "session", "variant", "simulated", "unit_mm")
 
 
 class FaceStore:
@@ -59,7 +59,7 @@ class FaceStore:
         """How many images were prepared."""
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> FaceImage:
+    def __getitem__(self, index: int) -> FaceCrop:
         """One image; raises :class:`KitError` when its file is damaged."""
         entry = self.entries[index]
         path = self.folder / f"{range(len(self))[index]:05d}.npz"
@@ -68,14 +68,16 @@ class FaceStore:
                 arrays = {name: file[name] for name in ARRAYS if name in file}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise KitError(f"{path}: found a damaged file ({error}), expected a prepared image") from error
-        names = {key: entry[key] for key in ("name", "person", "session", "variant", "step", "simulated")}
-        return FaceImage(**arrays, **names, depth_range=DepthRange(**entry["depth_range"]))
+        names = {key: entry[key] for key in NAMES}
+        return FaceCrop(
+            **arrays, **names, depth_range=DepthRange(**entry["depth_range"]), square=Square(*entry["square"])
+        )
 
-    def __iter__(self) -> Iterator[FaceImage]:
+    def __iter__(self) -> Iterator[FaceCrop]:
         """All images, in order."""
         return (self[index] for index in range(len(self)))
 
-    def find(self, **wanted: str) -> FaceImage | None:
+    def find(self, **wanted: str) -> FaceCrop | None:
         """The first image whose ``person``, ``session``, ``variant`` or ``name`` are as given, or None."""
         for index, entry in enumerate(self.entries):
             if all(entry[key] == value for key, value in wanted.items()):
@@ -99,8 +101,8 @@ def keep_faces(folder: str | Path, recordings: Recordings, prepare: Prepare, *, 
         for index, image in enumerate(tqdm(images, desc="finding faces", disable=not progress, leave=False)):
             arrays = {name: value for name in ARRAYS if (value := getattr(image, name)) is not None}
             np.savez(folder / f"{index:05d}.npz", **arrays)
-            names = {key: getattr(image, key) for key in ("name", "person", "session", "variant", "step", "simulated")}
-            entries.append({**names, "depth_range": asdict(image.depth_range)})
+            names = {key: getattr(image, key) for key in NAMES}
+            entries.append({**names, "depth_range": asdict(image.depth_range), "square": image.square})
         content = {
             "simulated": recordings.simulated,
             "images": entries,
@@ -141,7 +143,7 @@ class Measures:
 TEXTS = ("camera", "name", "person", "session", "variant", "enhancer")
 
 
-def measure_image(camera: str, image: FaceImage, enhancer: str, enhanced: DepthImage) -> Measures:
+def measure_image(camera: str, image: FaceCrop, enhancer: str, enhanced: DepthImage) -> Measures:
     """Every measure that applies to one image and an enhancer's output for it."""
     mask, landmarks, marks = image.mask, image.landmarks, image.marks
     nan = float("nan")
@@ -166,7 +168,7 @@ def measure_image(camera: str, image: FaceImage, enhancer: str, enhanced: DepthI
 
 def measure_faces(
     camera: str,
-    images: Sequence[FaceImage] | FaceStore,
+    images: Sequence[FaceCrop] | FaceStore,
     enhancers: Mapping[str, Enhance],
     path: Path,
     *,

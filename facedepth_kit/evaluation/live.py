@@ -24,11 +24,11 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.face_crop import crop_face
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop, crop_face
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange
-from facedepth_kit.enhancers.on_files import recording_enhancer
+from facedepth_kit.depth import HOLE, SIZE, DepthImage
+from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER, recording_enhancer
 from facedepth_kit.evaluation.pad import PadResult, geometric_pad
 from facedepth_kit.evaluation.relief import Relief, ReliefSettings, face_relief
 from facedepth_kit.faces.detection import Face
@@ -36,8 +36,6 @@ from facedepth_kit.faces.tracking import FaceTracker
 
 Verdict = Literal["no face", "observing", "bona fide", "attack"]
 
-# The paper tried DL-Delta-1. DL-Kit-1 is as fast (the same network, trained on) and nearer the truth on recordings.
-DEFAULT_ENHANCER = "DL-Kit-1"
 READ_AHEAD = 1
 WORKERS = 2
 
@@ -73,8 +71,9 @@ class LiveSettings:
     """What to do with each frame.
 
     A frame is rejected when ``most_invalid`` of the landmarks or more break the geometric rules, or the nose's relief
-    is not plausible. Tried on simulated D435 frames (25 of faces passed, 25 of flat and bent prints did not, with and
-    without enhancement) and on real ones: of 198 Kinect v2 frames of 11 people 195 passed, of 7 TrueDepth frames 6.
+    is not plausible. The paper tried DL-Delta-1. Tried on simulated D435 frames (25 of faces passed, 25 of flat and
+    bent prints did not, with and without enhancement) and on real ones: of 198 Kinect v2 frames of 11 people 195
+    passed, of 7 TrueDepth frames 6.
     """
 
     enhancer: str = DEFAULT_ENHANCER
@@ -87,35 +86,35 @@ class LiveSettings:
 class LiveFrame:
     """A frame and what was made of it; what could not be made is None.
 
-    ``given`` and ``depth`` are the face's depth before and after enhancement, uint16 (256, 256) over ``depth_range``;
-    ``points`` the 68 landmarks in them, float64 (68, 2) pixels. ``accepted`` is this frame's decision, None without a
-    face; ``reason`` says why not. ``verdict`` is the one on the face so far.
+    ``face`` was found in the frame's picture; ``crop`` is its depth as measured, with the 68 landmarks in it, and
+    ``depth`` the crop's depth after enhancement, uint16 (256, 256). ``accepted`` is this frame's decision, None without
+    a face; ``reason`` says why not. ``verdict`` is the one on the face so far.
     """
 
     number: int
-    recording: RecordedFrame
+    frame: RecordedFrame
     verdict: Verdict
     accepted: bool | None = None
     reason: str = ""
     face: Face | None = None
-    depth_range: DepthRange | None = None
-    given: DepthImage | None = None
+    crop: FaceCrop | None = None
     depth: DepthImage | None = None
-    points: npt.NDArray[np.float64] | None = None
     pad: PadResult | None = None
     relief: Relief | None = None
 
     @property
     def distance_mm(self) -> float | None:
         """Where the face begins."""
-        return None if self.depth_range is None else self.depth_range.near_mm
+        return None if self.crop is None else self.crop.depth_range.near_mm
 
     def row(self) -> dict[str, Any]:
         """The frame in plain numbers, as ``facedepth live --json`` prints it."""
-        before = None if self.given is None or self.points is None else geometric_pad(self.given, self.points)
+        before = None
+        if self.crop is not None and self.crop.landmarks is not None:
+            before = geometric_pad(self.crop.depth, self.crop.landmarks)
         return {
             "frame": self.number,
-            "name": self.recording.name,
+            "name": self.frame.name,
             "verdict": self.verdict,
             "accepted": self.accepted,
             "reason": self.reason,
@@ -125,7 +124,7 @@ class LiveFrame:
             "landmark_holes": None if self.pad is None else int(self.pad.hole.sum()),
             "landmark_holes_before": None if before is None else int(before.hole.sum()),
             "nose_mm": None if self.relief is None or np.isnan(self.relief.nose_mm) else round(self.relief.nose_mm, 2),
-            "simulated": self.recording.simulated,
+            "simulated": self.frame.simulated,
         }
 
 
@@ -160,40 +159,33 @@ def _with_faces(recordings: Generator[RecordedFrame]) -> Generator[tuple[Recorde
 
 
 def _decide(
-    recording: RecordedFrame, face: Face | None, settings: LiveSettings, enhance: Callable[[DepthImage], DepthImage]
+    recorded: RecordedFrame, face: Face | None, settings: LiveSettings, enhance: Callable[[DepthImage], DepthImage]
 ) -> LiveFrame:
     """What can be said of a frame without the others."""
-    frame = LiveFrame(0, recording, "no face", face=face)
+    frame = LiveFrame(0, recorded, "no face", face=face)
     if face is None:
-        return replace(frame, reason="no picture beside the depth" if recording.picture is None else "no face found")
-    # A face of more than 512 pixels is cut out of every second row and column: the crop has 256, and time is short.
-    step = max(max(face.box[2] - face.box[0], face.box[3] - face.box[1]) // SIZE, 1)
-    left, top, right, bottom = (edge // step for edge in face.box)
+        return replace(frame, reason="no picture beside the depth" if recorded.picture is None else "no face found")
     try:
-        given, region = crop_face(
-            np.ascontiguousarray(recording.depth[::step, ::step]),
-            (left, top, right, bottom),
-            unit_mm=recording.unit_mm,
-            outline=face.outline / step,
-        )
+        crop = crop_face(*_thinned(recorded, face))
     except KitError:  # holes only, or too small
         return replace(frame, accepted=False, reason="no depth in the face")
-    depth = enhance(given)
-    points = (face.landmarks / step - (region.left, region.top) + 0.5) * (SIZE / region.side) - 0.5
-    pad = geometric_pad(depth, points)
-    relief = face_relief(depth, points, region.depth_range, settings.relief)
+    assert crop.landmarks is not None
+    depth = enhance(crop.depth)
+    pad = geometric_pad(depth, crop.landmarks)
+    relief = face_relief(depth, crop.landmarks, crop.depth_range, settings.relief)
     reason = rejection(pad, relief, settings)
-    return replace(
-        frame,
-        accepted=not reason,
-        reason=reason,
-        depth_range=region.depth_range,
-        given=given,
-        depth=depth,
-        points=points,
-        pad=pad,
-        relief=relief,
-    )
+    return replace(frame, accepted=not reason, reason=reason, crop=crop, depth=depth, pad=pad, relief=relief)
+
+
+def _thinned(frame: RecordedFrame, face: Face) -> tuple[RecordedFrame, Face]:
+    """Frame and face without what nobody looks at: the picture, and of a face of more than 512 pixels every second row
+    and column (the crop has 256, and time is short)."""
+    left, top, right, bottom = face.box
+    step = max(max(right - left, bottom - top) // SIZE, 1)
+    depth = np.ascontiguousarray(frame.depth[::step, ::step])
+    box = (left // step, top // step, right // step, bottom // step)
+    thinned = replace(frame, depth=depth, picture=None, marks=None)
+    return thinned, replace(face, box=box, landmarks=face.landmarks / step)
 
 
 def rejection(pad: PadResult, relief: Relief, settings: LiveSettings) -> str:

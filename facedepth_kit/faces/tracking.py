@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.faces.detection import Face, Picture, dlib_models, face_box, to_grey
+from facedepth_kit.depth import Picture
+from facedepth_kit.faces.detection import Face, dlib_models, face_box, to_grey
 
 # Dlib's box in shares of the landmarks' longer extent: how far its centre lies above theirs, and its side (measured).
 _ABOVE, _SIDE = 0.08, 1.02

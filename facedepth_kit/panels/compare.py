@@ -106,7 +106,7 @@ class EnhancerPanel(parts.Panel):
             self.add([from_file(path, unit_mm=unit_mm)])
 
     def _names(self) -> list[tuple[str, int]]:
-        return [(specimen.name, number) for number, specimen in enumerate(self.specimens)]
+        return [(specimen.title, number) for number, specimen in enumerate(self.specimens)]
 
     def _observe(self) -> None:
         for widget in (self.source, self.place, self.direction, self.yaw, self.pitch, self.area_only):
@@ -152,7 +152,7 @@ class EnhancerPanel(parts.Panel):
         """Show the image and what the chosen enhancers make of it; only what has changed is drawn."""
         chosen = self.enhancers.value[:MOST]
         specimen = self.specimen
-        columns = {GIVEN: specimen.depth, **{name: self._enhanced(name) for name in chosen}}
+        columns = {GIVEN: specimen.crop.depth, **{name: self._enhanced(name) for name in chosen}}
         if specimen.ground_truth is not None:
             columns[TRUTH] = specimen.ground_truth
         self._columns(list(columns))
@@ -162,14 +162,14 @@ class EnhancerPanel(parts.Panel):
             shown = np.where(specimen.area, depth, HOLE) if self.area_only.value else depth
             same = (self.source.value, self.area_only.value)
             if self._changed(name, "colour", (*same, place, direction)):
-                picture = pictures.with_line(colourize(shown, specimen.depth_range), place, direction)
+                picture = pictures.with_line(colourize(shown, specimen.crop.depth_range), place, direction)
                 self.images[name, "colour"].value = pictures.png(picture)
             if self._changed(name, "difference", same):
-                picture = pictures.difference(shown, specimen.depth, specimen.depth_range)
+                picture = pictures.difference(shown, specimen.crop.depth, specimen.crop.depth_range)
                 self.images[name, "difference"].value = pictures.png(picture)
             if self._changed(name, "relief", (*same, *turn)):
                 picture = pictures.turned(
-                    shown, specimen.depth_range, pixel_mm=specimen.pixel_mm, yaw_deg=turn[0], pitch_deg=turn[1]
+                    shown, specimen.crop.depth_range, pixel_mm=specimen.pixel_mm, yaw_deg=turn[0], pitch_deg=turn[1]
                 )
                 self.images[name, "relief"].value = pictures.png(picture)
         self._show_profile(columns, place, direction)
@@ -204,7 +204,7 @@ class EnhancerPanel(parts.Panel):
         along = (place, slice(None)) if direction == "row" else (slice(None), place)
         lines = {}
         for name, depth in columns.items():
-            depth_mm = to_millimetres(depth[along], specimen.depth_range) - specimen.depth_range.near_mm
+            depth_mm = to_millimetres(depth[along], specimen.crop.depth_range) - specimen.crop.depth_range.near_mm
             depth_mm[~specimen.area[along]] = np.nan
             lines[name] = depth_mm
         across = f"{'column' if direction == 'row' else 'row'} (pixels) along {direction} {place}"
@@ -212,9 +212,9 @@ class EnhancerPanel(parts.Panel):
 
     def _show_numbers(self, columns: dict[str, DepthImage]) -> None:
         specimen = self.specimen
-        area, given = specimen.area, specimen.depth
+        area, given = specimen.area, specimen.crop.depth
         measured = area & (given != HOLE)
-        scale = specimen.depth_range.span_mm / FARTHEST
+        scale = specimen.crop.depth_range.span_mm / FARTHEST
         rows = []
         for name, depth in columns.items():
             both = measured & (depth != HOLE)

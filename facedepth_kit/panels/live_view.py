@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.depth import HOLE, SIZE, DepthImage, DepthRange
+from facedepth_kit.depth import HOLE, SIZE, DepthImage, Picture
 from facedepth_kit.evaluation.live import LiveFrame, Verdict
 from facedepth_kit.faces.detection import to_grey
 from facedepth_kit.plots.colours import shaded_relief
 
-Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 LARGE = 480  # px: smaller pictures are enlarged to about this height
@@ -48,7 +47,8 @@ def draw(frame: LiveFrame) -> Picture:
         cv2.rectangle(picture, (left, top), (right, bottom), VERDICT_COLOURS[frame.verdict], 2, cv2.LINE_AA)
         _marks(picture, (frame.face.landmarks + 0.5) * scale - 0.5, frame)
     height = picture.shape[0]
-    squares = [_depth(frame.given, frame, height // 2, "measured"), _depth(frame.depth, frame, height // 2, "enhanced")]
+    given = None if frame.crop is None else frame.crop.depth
+    squares = [_depth(given, frame, height // 2, "measured"), _depth(frame.depth, frame, height // 2, "enhanced")]
     column = np.concatenate([*squares, np.zeros((height % 2, height // 2, 3), np.uint8)])
     whole = np.concatenate([picture, column], axis=1)
     return np.concatenate([whole, _bar(frame, whole.shape[1])])
@@ -133,13 +133,13 @@ class _MatplotlibWindow(Window):
 
 def _background(frame: LiveFrame) -> tuple[Picture, float]:
     """The frame's picture (depth without one) as RGB of a decent size, and how much it was enlarged."""
-    recording = frame.recording
-    if recording.picture is None:
-        grey = to_grey(recording.depth)
-    elif recording.picture.ndim == 3:
-        grey = np.asarray(recording.picture, np.uint8)
+    recorded = frame.frame
+    if recorded.picture is None:
+        grey = to_grey(recorded.depth)
+    elif recorded.picture.ndim == 3:
+        grey = np.asarray(recorded.picture, np.uint8)
     else:
-        grey = to_grey(recording.picture)
+        grey = to_grey(recorded.picture)
     colour = np.repeat(grey[..., None], 3, axis=2) if grey.ndim == 2 else grey.copy()
     scale = max(round(LARGE / colour.shape[0]), 1)
     if scale > 1:
@@ -161,15 +161,13 @@ def _marks(picture: Picture, points: npt.NDArray[np.float64], frame: LiveFrame) 
 
 
 def _depth(depth: DepthImage | None, frame: LiveFrame, side: int, title: str) -> Picture:
-    if depth is None:
+    if depth is None or frame.crop is None:
         picture: Picture = np.full((side, side, 3), 40, np.uint8)
     else:
-        reach = frame.depth_range or DepthRange(0, 250)
-        picture = np.asarray(
-            cv2.resize(shaded_relief(depth, reach), (side, side), interpolation=cv2.INTER_AREA), np.uint8
-        )
-        if frame.points is not None and title == "enhanced":
-            _marks(picture, (frame.points + 0.5) * (side / SIZE) - 0.5, frame)
+        relief = shaded_relief(depth, frame.crop.depth_range)
+        picture = np.asarray(cv2.resize(relief, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+        if frame.crop.landmarks is not None and title == "enhanced":
+            _marks(picture, (frame.crop.landmarks + 0.5) * (side / SIZE) - 0.5, frame)
     holes = "" if depth is None else f", {(depth == HOLE).mean():.0%} holes"
     _text(picture, f"{title}{holes}", (6, 16), 0.45, GREY)
     return picture
@@ -184,7 +182,7 @@ def _bar(frame: LiveFrame, width: int) -> Picture:
         facts.append(f"{int(frame.pad.invalid.sum())} of 68 landmarks invalid")
     if frame.distance_mm is not None:
         facts.append(f"{frame.distance_mm / 10:.0f} cm")
-    if frame.recording.simulated:
+    if frame.frame.simulated:
         facts.append("SIMULATED")
     _text(bar, "   ".join(facts), (190, 25), 0.5, GREY)
     decision = "" if frame.accepted is None else "accepted" if frame.accepted else "rejected, "

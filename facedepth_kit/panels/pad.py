@@ -45,7 +45,7 @@ class PadPanel(parts.Panel):
         self.specimens = list(specimens)
         self._outputs: dict[tuple[int, str], DepthImage] = {}
         wide = {"style": {"description_width": "124px"}, "layout": {"width": "98%"}}
-        options = [(specimen.name, number) for number, specimen in enumerate(self.specimens)]
+        options = [(specimen.title, number) for number, specimen in enumerate(self.specimens)]
         self.source = widgets.Dropdown(options=options, value=0, description="image", **wide)
         self.enhancer = widgets.Dropdown(options=parts.able_enhancers(), value=enhancer, description="enhancer", **wide)
         self.threshold = widgets.FloatSlider(
@@ -85,9 +85,9 @@ class PadPanel(parts.Panel):
         """Hold the landmarks of input and enhanced image against the rules, and show what comes out."""
         specimen = self.specimen
         points = _points(specimen)
-        depths = {"input": specimen.depth, "enhanced": self._enhanced()}
+        depths = {"input": specimen.crop.depth, "enhanced": self._enhanced()}
         results = {name: geometric_pad(depth, points) for name, depth in depths.items()}
-        reliefs = {name: face_relief(depth, points, specimen.depth_range) for name, depth in depths.items()}
+        reliefs = {name: face_relief(depth, points, specimen.crop.depth_range) for name, depth in depths.items()}
         for name, depth in depths.items():
             self.images[name].value = pictures.png(self._picture(depth, results[name]))
         self.numbers.value = _table_of_rules(results)
@@ -103,12 +103,12 @@ class PadPanel(parts.Panel):
     def _picture(self, depth: DepthImage, result: PadResult) -> Picture:
         specimen = self.specimen
         shown = np.where(specimen.area, depth, HOLE)
-        if self.view.value == "picture" and specimen.picture is not None:
-            picture = specimen.picture
+        if self.view.value == "picture" and specimen.crop.picture is not None:
+            picture = specimen.crop.picture
         elif self.view.value == "relief":
-            picture = shaded_relief(shown, specimen.depth_range, pixel_mm=specimen.pixel_mm)
+            picture = shaded_relief(shown, specimen.crop.depth_range, pixel_mm=specimen.pixel_mm)
         else:
-            picture = colourize(shown, specimen.depth_range)
+            picture = colourize(shown, specimen.crop.depth_range)
         return landmark_picture(picture, result, _points(specimen), numbered=self.numbered.value)
 
     def _table_of_verdicts(self, results: dict[str, PadResult], reliefs: dict[str, Relief]) -> str:
@@ -168,7 +168,7 @@ def pad_panel(
     Sliders move the threshold of the geometric PAD error and that of the kit's relief check. Raises :class:`KitError`
     without a specimen that has landmarks, or for an enhancer that cannot run here.
     """
-    usable = [specimen for specimen in specimens if specimen.landmarks is not None]
+    usable = [specimen for specimen in specimens if specimen.crop.landmarks is not None]
     if not usable:
         raise KitError("PAD panel: found no image with landmarks, expected one or more")
     if enhancer not in parts.able_enhancers():
@@ -187,8 +187,8 @@ def landmark_picture(picture: Picture, result: PadResult, landmarks: Points, *, 
 
 
 def _points(specimen: Specimen) -> Any:
-    assert specimen.landmarks is not None
-    return specimen.landmarks
+    assert specimen.crop.landmarks is not None
+    return specimen.crop.landmarks
 
 
 def _by_first_rule(result: PadResult) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from typing import Any
 
 from facedepth_kit.common import paths
 from facedepth_kit.common.paths import figures_dir, results_dir, write_atomically
+from facedepth_kit.common.used_modules import used_modules
 from facedepth_kit.pipeline import notebooks
 from facedepth_kit.pipeline.profiles import DEFAULT, PROFILES, Profile
-from facedepth_kit.pipeline.sources import used_modules
 
 # Packages whose version may change a number or a picture.
 PACKAGES = (

@@ -1,8 +1,8 @@
 """Every notebook as a doit task: a run does only those whose inputs changed.
 
 One doit database a profile (``build/<profile>/doit.db``). A task depends on the notebook's source, on the kit's modules
-it uses (``pipeline/sources.py``), on shipped data and weights, on other notebooks' tables, and on the profile's sizes,
-the seed and the versions of the packages that make the numbers.
+it uses (``common/used_modules.py``), on shipped data and weights, on other notebooks' tables, and on the profile's
+sizes, the seed and the versions of the packages that make the numbers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from doit.tools import config_changed
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir, figures_dir, results_dir, weights_dir
+from facedepth_kit.common.used_modules import ROOT, used_files
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.pipeline import notebooks
 from facedepth_kit.pipeline.execution import FOREIGN, execute
@@ -32,7 +33,6 @@ from facedepth_kit.pipeline.lock import locked
 from facedepth_kit.pipeline.manifest import versions, write_manifest
 from facedepth_kit.pipeline.notebooks import Notebook
 from facedepth_kit.pipeline.profiles import Profile, get_profile
-from facedepth_kit.pipeline.sources import ROOT, used_files
 
 SEED = 2023
 Report = Callable[[str], object]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir, repository_root, results_dir, write_atomically
 from facedepth_kit.common.quiet import quiet_tensorflow
@@ -24,7 +23,6 @@ from facedepth_kit.pairs.store import PairStore, SynthesisSettings, synthesize
 from facedepth_kit.pipeline.manifest import durations
 from facedepth_kit.pipeline.notebooks import maker
 from facedepth_kit.pipeline.profiles import Profile, get_profile
-from facedepth_kit.pipeline.sources import code_digest
 
 if TYPE_CHECKING:  # slow to import, and needed only where something is shown
     from IPython.display import Image
@@ -124,13 +122,12 @@ class Workspace:
 
         Its name holds ``key`` and the code of ``modules``, so what lies in it is never stale; older ones are removed.
         """
-        parent = cache_dir(self.profile.name)
-        digest = hashlib.sha256(f"{key} {code_digest(modules)}".encode()).hexdigest()[:12]
-        path = parent / f"{purpose}-{digest}"
-        for stale in parent.glob(f"{purpose}-*"):
-            if stale != path:
-                shutil.rmtree(stale, ignore_errors=True)
-        return path
+        return cache_folder(self.cache, purpose, key, modules)
+
+    @property
+    def cache(self) -> Path:
+        """The profile's folder for such work."""
+        return cache_dir(self.profile.name)
 
     def pairs(self, purpose: str, count: int, settings: SynthesisSettings | None = None) -> PairStore:
         """A pair store of ``count`` ground truths for ``purpose``, synthesised (or finished, after a kill) if need be.

@@ -47,9 +47,11 @@ work
 # it is.
 
 # %%
+from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.evaluation import camera_study
 
-stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
+data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+stores = {camera: camera_study.camera_faces(data, camera) for camera in camera_study.CAMERAS}
 for camera, store in stores.items():
     print(
         f"{camera_study.origin(store, camera)}: {len(store)} images; left out: {camera_study.counts_by_reason(store)}"
@@ -147,7 +149,7 @@ work.show(strip(maps))
 # %%
 from facedepth_kit.evaluation.camera_measures import write_measures
 
-measures = [row for camera in stores for row in camera_study.camera_measures(work, camera)]
+measures = [row for camera in stores for row in camera_study.camera_measures(data, camera)]
 write_measures(work.results / "camera_measures.csv", measures)
 print(f"{len(measures):,} lines: {len({row.name for row in measures})} images, {len(enhancers.available())} enhancers")
 

@@ -45,13 +45,15 @@ work
 # mouth changes centimetres.
 
 # %%
+from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_tables import CONDITIONS
 from facedepth_kit.evaluation.published import KINECTFACEDB
 from facedepth_kit.plots.grids import strip
 from facedepth_kit.plots.samples import face_limits, face_window, masked_face, sample_rows
 
-store = camera_study.camera_faces(work, KINECTFACEDB)
+data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+store = camera_study.camera_faces(data, KINECTFACEDB)
 images = {variant: camera_study.sample(store, "0025", variant) for variant in CONDITIONS.values()}
 work.show(strip({variant: image.picture for variant, image in images.items()}))
 

@@ -43,12 +43,14 @@ work
 # hand: eyes, nose tip, corners of the mouth, chin.
 
 # %%
+from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_measures import read_measures
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
 from facedepth_kit.plots.landmarks import dlib_landmarks
 
-stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
+data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+stores = {camera: camera_study.camera_faces(data, camera) for camera in camera_study.CAMERAS}
 store = stores[KINECTFACEDB]
 measures = read_measures(work.find("camera_measures.csv"))
 kinect = [row for row in measures if row.camera == KINECTFACEDB]
@@ -67,7 +69,7 @@ examples = camera_study.landmark_examples(store, kinect, 3)
 manual = [(image.marks, landmark_holes(image.depth, image.marks)) for image in examples]
 dlib = [(image.landmarks, landmark_holes(image.depth, image.landmarks)) for image in examples]
 windows = [face_window(image.mask, 0.35) for image in examples]
-labels = [image.label for image in examples]
+labels = [f"{image.person}, {image.variant}" for image in examples]
 
 # %%
 from facedepth_kit.plots.landmarks import landmark_errors

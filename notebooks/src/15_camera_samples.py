@@ -41,16 +41,19 @@ work
 
 # %%
 from facedepth_kit import enhancers
+from facedepth_kit.cameras.data_sets import CameraData
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
 from facedepth_kit.plots import samples
 
-stores = {camera: camera_study.camera_faces(work, camera) for camera in camera_study.CAMERAS}
+data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+stores = {camera: camera_study.camera_faces(data, camera) for camera in camera_study.CAMERAS}
 where = {camera: camera_study.origin(store, camera) for camera, store in stores.items()}
 name = "DL-Delta-1" if "DL-Delta-1" in enhancers.available() else "Telea+bilateral"
 image = camera_study.sample(stores[KINECTFACEDB], "0011", "LightOn")
 figure = samples.enhancement_concept(
-    image.picture, image.depth, enhancers.get(name).enhance(image.depth), image.face, name
+    image.picture, image.depth, enhancers.get(name).enhance(image.depth), image.shown, name
 )
 work.save_figure(figure, "figure_01.png", f"After Figure 1: {image.name}, {where[KINECTFACEDB]}.")
 
@@ -77,10 +80,11 @@ near, far = (
     camera_study.named(stores[REALSENSE], stores[REALSENSE].entries[i]["name"])
     for i in by_distance[:: len(by_distance) - 1]
 )
-titles = [f"{image.depth_range.near_mm / 1000:.2f} m, {256 * image.step:.0f} px" for image in (near, far)]
-colour = [samples.cut_to_face(image.picture, image.face) for image in (near, far)]
+titles = [f"{image.depth_range.near_mm / 1000:.2f} m, {256 * image.square.step:.0f} px" for image in (near, far)]
+colour = [samples.cut_to_face(image.picture, image.shown) for image in (near, far)]
 depth = [
-    samples.masked_face(image.depth, image.face, samples.face_limits(image.depth, image.face)) for image in (near, far)
+    samples.masked_face(image.depth, image.shown, samples.face_limits(image.depth, image.shown))
+    for image in (near, far)
 ]
 
 # %%
@@ -115,9 +119,9 @@ arrangement = [["Color", "Depth", *hand_crafted], learned, ours]
 empty = f"Enhancers without weights are left empty.{camera_study.stand_ins()}"
 
 
-def sample_figure(image: camera_study.Sample) -> Figure:
+def sample_figure(image: FaceCrop) -> Figure:
     shown = camera_study.outputs(image.depth, [*hand_crafted, *learned, *ours])
-    return samples.camera_sample(image.picture, image.depth, shown, image.face, arrangement)
+    return samples.camera_sample(image.picture, image.depth, shown, image.shown, arrangement)
 
 
 # %%
@@ -146,8 +150,8 @@ others = [i for i in range(len(faces)) if i != largest] or [largest]
 most = max(others, key=lambda i: len(sizes[i]))
 
 
-def about(image: camera_study.Sample) -> str:
-    cut = f"{256 * image.step:.0f} px scaled to 256"
+def about(image: FaceCrop) -> str:
+    cut = f"{256 * image.square.step:.0f} px scaled to 256"
     return f"{where[REALSENSE]}. Depth 1280x720, face region {cut}, nearest {image.depth_range.near_mm:.0f} mm"
 
 

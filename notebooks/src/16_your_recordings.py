@@ -81,11 +81,13 @@ print(frame.dtype, frame.shape, f"from {frame[frame > 0].min()} to {frame.max()}
 
 # %%
 from facedepth_kit.cameras.recorded.face_crop import crop_face
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 
 rows, columns = np.nonzero(on_face)
 box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-crop, region = crop_face(frame, box)
-print(f"box {box}: {region.side:.0f} px of the frame, {region.depth_range.span_mm:.0f} mm deep")
+recorded = RecordedFrame("simulated", frame, unit_mm=1.0, simulated=True)
+crop = crop_face(recorded, box)
+print(f"box {box}: {crop.square.side:.0f} px of the frame, {crop.depth_range.span_mm:.0f} mm deep")
 
 # %% [markdown]
 # ## Enhance, and put it back
@@ -97,11 +99,11 @@ print(f"box {box}: {region.side:.0f} px of the frame, {region.depth_range.span_m
 # %%
 from facedepth_kit import enhancers
 from facedepth_kit.cameras.recorded.face_crop import restore_face
-from facedepth_kit.enhancers.on_files import recording_enhancer
+from facedepth_kit.enhancers.frames import recording_enhancer
 
 name = next((name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()), "Telea+bilateral")
-enhanced = recording_enhancer(name)(crop)
-restored = restore_face(frame, enhanced, region)
+enhanced = recording_enhancer(name)(crop.depth)
+restored = restore_face(recorded, enhanced, crop).depth
 print(f"{name} changed {np.mean(restored != frame):.1%} of the frame")
 
 # %%
@@ -111,7 +113,7 @@ from facedepth_kit.depth import DepthRange, from_millimetres
 def picture(frame_mm):
     """A frame in millimetres (0 = hole) on the span of its face, as the kit's depth image."""
     millimetres = np.where(frame_mm == 0, np.nan, frame_mm.astype(np.float32))
-    return from_millimetres(millimetres, DepthRange(region.depth_range.near_mm, 250.0))
+    return from_millimetres(millimetres, DepthRange(crop.depth_range.near_mm, 250.0))
 
 
 # %%
@@ -119,9 +121,9 @@ from facedepth_kit.plots.colours import colourize, shaded_relief
 from facedepth_kit.plots.grids import picture_grid
 
 frames = {"frame": picture(frame), f"after {name}": picture(restored), "clean": picture(np.where(on_face, clean_mm, 0))}
-left, up, right, down = region.square
+left, up, right, down = crop.square.box
 top = [colourize(depth)[up:down, left:right] for depth in frames.values()]
-bottom = [shaded_relief(depth, region.depth_range)[up:down, left:right] for depth in frames.values()]
+bottom = [shaded_relief(depth, crop.depth_range)[up:down, left:right] for depth in frames.values()]
 figure = picture_grid([top, bottom], [list(frames), [""] * 3], size=2.3, title_size=9)
 caption = f"Face region of a simulated camera frame (parametric face) before and after {name}, and as it truly is."
 work.save_figure(figure, "recordings.png", caption, width=760)
@@ -183,7 +185,7 @@ print(f"{len(own)} recordings of your own, aligned pictures: {suffix or 'none'}"
 import tempfile
 from pathlib import Path
 
-from facedepth_kit.enhancers.on_files import EnhanceSettings, enhance_files
+from facedepth_kit.enhancers.files import EnhanceSettings, enhance_files
 
 reports = []
 with tempfile.TemporaryDirectory() as folder:

@@ -47,10 +47,11 @@ work
 # is the *geometric PAD error*: zero for a plausible face.
 
 # %%
-from facedepth_kit.cameras.data_sets import realsense
+from facedepth_kit.cameras.data_sets import CameraData, realsense
 from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
-recordings = realsense(work)
+data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+recordings = realsense(data)
 recorded = list(from_recordings(first_of_each(recordings), 8))
 drawn = [synthetic(FaceChoice(1), seed=work.seed), synthetic(FaceChoice(3, "smile"), seed=work.seed + 1)]
 print("recordings:", "simulated" if recordings.simulated else "your own")

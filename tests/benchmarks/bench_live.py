@@ -16,7 +16,7 @@ from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import read_depth_text, write_variant
 from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings, realsense_recording
-from facedepth_kit.enhancers.on_files import recording_enhancer
+from facedepth_kit.enhancers.frames import recording_enhancer
 from facedepth_kit.evaluation.live import LiveSettings, watch
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.evaluation.relief import face_relief
@@ -66,17 +66,19 @@ def test_frames_a_second(folder: Path) -> None:
     tracker = FaceTracker()
     face = tracker(recording.picture)
     assert face is not None
-    crop, region = crop_face(recording.depth, face.box, unit_mm=recording.unit_mm, outline=face.outline)
-    points = (face.landmarks - (region.left, region.top) + 0.5) * (256 / region.side) - 0.5
+    crop = crop_face(recording, face)
+    points = crop.landmarks
+    assert points is not None
     frame = next(watch([recording], LiveSettings(enhancer="None")))
     steps: dict[str, Callable[[], object]] = {
         "read two PNGs": lambda: recordings.read(recordings.names[0]),
         "face and landmarks": lambda: tracker(recording.picture),  # type: ignore[arg-type]
-        "cut out the face": lambda: crop_face(
-            recording.depth, face.box, unit_mm=recording.unit_mm, outline=face.outline
+        "cut out the face": lambda: crop_face(recording, face),
+        **{f"enhance, {name}": lambda name=name: recording_enhancer(name)(crop.depth) for name in ENHANCERS},  # type: ignore[misc]
+        "rules and relief": lambda: (
+            geometric_pad(crop.depth, points),
+            face_relief(crop.depth, points, crop.depth_range),
         ),
-        **{f"enhance, {name}": lambda name=name: recording_enhancer(name)(crop) for name in ENHANCERS},  # type: ignore[misc]
-        "rules and relief": lambda: (geometric_pad(crop, points), face_relief(crop, points, region.depth_range)),
         "draw the overlay": lambda: draw(frame),
     }
     times = {name: median_ms(work) for name, work in steps.items()}

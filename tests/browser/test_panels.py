@@ -133,7 +133,7 @@ def test_enhancer_panel(open_notebook: OpenNotebook, tmp_path: Path) -> None:
         desk.shoot("four")
 
         mine = tmp_path / "mine.png"
-        write_png(mine, synthetic(FaceChoice(7)).depth)
+        write_png(mine, synthetic(FaceChoice(7)).crop.depth)
         panel.get_by_role("tab", name="Your own file").click()
         with desk.page.expect_file_chooser() as chooser:
             panel.get_by_role("button", name="Upload").click()

@@ -7,25 +7,22 @@ import numpy as np
 import pytest
 
 from facedepth_kit.cameras import data_sets as datasets
+from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.cameras.recorded.folder import FolderWriter
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import FOLDER, write_variant
 from facedepth_kit.cameras.recorded.sources import ConcatenatedRecordings
 from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo
-from facedepth_kit.pipeline.profiles import get_profile
-from facedepth_kit.pipeline.workspace import Workspace
 
 SMALL = RealSenseSettings(ActiveStereo(focal_px=160.0), 320, 180, 230.0)
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A desk whose kept folders and user's data lie in a temporary folder."""
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CameraData:
+    """What is simulated and the user's own data lie in a temporary folder."""
     monkeypatch.setenv("FACEDEPTH_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr("facedepth_kit.pipeline.workspace.results_dir", lambda profile: tmp_path / "build" / profile)
-    profile = replace(get_profile("smoke"), people=1, camera_frames=3)
-    return Workspace("test", profile, 2023, tmp_path / "figures", tmp_path / "results")
+    return CameraData(tmp_path / "cache", seed=2023, people=1, frames=3)
 
 
 def kinect_frame(depth: int) -> RecordedFrame:
@@ -41,17 +38,17 @@ def kinect_frame(depth: int) -> RecordedFrame:
 
 
 @pytest.mark.parametrize("place", ["", FOLDER, "my recordings"])
-def test_the_users_own_kinectfacedb_comes_first(place: str, work: Workspace, tmp_path: Path) -> None:
+def test_the_users_own_kinectfacedb_comes_first(place: str, data: CameraData, tmp_path: Path) -> None:
     write_variant(tmp_path / "data" / place, kinect_frame(800))
-    found = datasets.kinectfacedb(work)
+    found = datasets.kinectfacedb(data)
     assert not found.simulated
     assert [int(recording.depth[0, 0]) for recording in found] == [800]
 
 
-def test_the_users_own_realsense_recordings_come_first(work: Workspace, tmp_path: Path) -> None:
+def test_the_users_own_realsense_recordings_come_first(data: CameraData, tmp_path: Path) -> None:
     with FolderWriter(tmp_path / "data" / "RealSense" / "monday", unit_mm=0.1) as writer:
         writer.write(RecordedFrame("", np.full((48, 64), 5000, np.uint16), unit_mm=0.1))
-    found = datasets.realsense(work)
+    found = datasets.realsense(data)
     assert not found.simulated
     assert [recording.unit_mm for recording in found] == [0.1]
 
@@ -73,15 +70,15 @@ def test_several_data_sets_read_as_one(tmp_path: Path) -> None:
     assert several.simulated
 
 
-def test_without_any_a_simulated_one_is_written_and_kept(work: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_a_simulated_one_is_written_and_kept(data: CameraData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "RealSenseSettings", lambda: SMALL)
-    first = datasets.realsense(work)
+    first = datasets.realsense(data)
     assert first.simulated
     assert sorted(recording.variant for recording in first) == ["bent_print", "bona_fide", "flat_print"]
     files = sorted(first.root.rglob("*.png"))  # type: ignore[attr-defined]
     times = [path.stat().st_mtime_ns for path in files]
-    again = datasets.realsense(work)
+    again = datasets.realsense(data)
     assert again.root == first.root  # type: ignore[attr-defined]
     assert [path.stat().st_mtime_ns for path in files] == times
-    other = datasets.realsense(replace(work, seed=7))
+    other = datasets.realsense(replace(data, seed=7))
     assert other.root != first.root  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, DepthRange
@@ -20,7 +21,7 @@ from facedepth_kit.evaluation.camera_measures import (
     read_measures,
     write_measures,
 )
-from facedepth_kit.evaluation.prepared_faces import FaceImage, LeftOut
+from facedepth_kit.evaluation.prepared_faces import LeftOut
 
 
 class Scene:
@@ -37,7 +38,7 @@ class Scene:
             yield RecordedFrame(f"frame{index}", np.full((256, 256), 500 + index, np.uint16), simulated=True)
 
 
-def prepared(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FaceImage]:
+def prepared(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> Iterator[FaceCrop]:
     """A face image of each frame but the second, without any search for a face."""
     for recording in recordings:
         if recording.name == "frame1":
@@ -46,7 +47,7 @@ def prepared(recordings: Iterable[RecordedFrame], left_out: list[LeftOut]) -> It
         yield face(recording.name)
 
 
-def face(name: str) -> FaceImage:
+def face(name: str) -> FaceCrop:
     """A ramp with two holes, a mask of 100 pixels and landmarks of which one lies in a hole."""
     depth = np.broadcast_to(np.arange(256, dtype=np.uint16) * 100, (256, 256)).copy()
     depth[10, 10:12] = HOLE
@@ -55,7 +56,16 @@ def face(name: str) -> FaceImage:
     landmarks = np.full((68, 2), 100.0)
     landmarks[0] = 10, 10
     marks = np.array([[11.0, 10.0], [50.0, 50.0], [np.nan, np.nan]])
-    return FaceImage(name, depth, DepthRange(500.0, 250.0), mask, landmarks, marks, variant="Neutral", simulated=True)
+    return FaceCrop(
+        name,
+        depth,
+        DepthRange(500.0, 250.0),
+        mask=mask,
+        landmarks=landmarks,
+        marks=marks,
+        variant="Neutral",
+        simulated=True,
+    )
 
 
 def fill(depth: DepthImage) -> DepthImage:
@@ -79,7 +89,7 @@ def test_measures_of_one_image_by_hand() -> None:
 
 
 def test_what_an_image_lacks_is_nan() -> None:
-    bare = measure_image("x", FaceImage("a", face("a").depth, DepthRange(0, 250)), "None", face("a").depth)
+    bare = measure_image("x", FaceCrop("a", face("a").depth, DepthRange(0, 250)), "None", face("a").depth)
     values = (bare.roughness, bare.holes, bare.falsification, bare.mark_holes, bare.landmark_holes, bare.pad_error)
     assert np.isnan([*values, bare.nose_mm]).all()
 
@@ -104,7 +114,7 @@ def test_kept_images_come_back_as_they_were(tmp_path: Path) -> None:
 def test_a_finished_store_is_not_made_again(tmp_path: Path) -> None:
     keep_faces(tmp_path, Scene(), prepared)
 
-    def fail(recordings: object, left_out: object) -> Iterator[FaceImage]:
+    def fail(recordings: object, left_out: object) -> Iterator[FaceCrop]:
         raise AssertionError("prepared twice")
 
     assert len(keep_faces(tmp_path, Scene(), fail)) == 2

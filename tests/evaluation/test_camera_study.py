@@ -8,56 +8,55 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import write_variant
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_measures import FaceStore, Measures
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
-from facedepth_kit.pipeline import workspace
-from facedepth_kit.pipeline.workspace import Workspace, open_workspace
 
 VARIANTS = ("Neutral", "OpenMouth", "LeftProfile", "OcclusionMouth")
 
 
 @pytest.fixture
-def work(simulated_face: RecordedFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A desk with a KinectFaceDB of two people in the data folder, each variant the same frame."""
+def data(simulated_face: RecordedFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CameraData:
+    """A KinectFaceDB of two people in the data folder, each variant the same frame."""
     for person in ("0003", "0011"):
         for variant in VARIANTS:
             name = f"{person}_s1_{variant}"
             frame = replace(simulated_face, name=name, person=person, session="s1", variant=variant, simulated=False)
             write_variant(tmp_path / "data" / "EURECOM_Kinect_Face_Dataset", frame)
     monkeypatch.setenv("FACEDEPTH_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(workspace, "results_dir", lambda profile: tmp_path / "build" / profile)
-    return open_workspace("test", "smoke", 1, str(tmp_path / "desk"))
+    return CameraData(tmp_path / "cache", seed=1, people=2, frames=6)
 
 
-def test_the_users_own_data_set_is_measured_once(work: Workspace) -> None:
-    store = camera_study.camera_faces(work, KINECTFACEDB)
+def test_the_users_own_data_set_is_measured_once(data: CameraData) -> None:
+    store = camera_study.camera_faces(data, KINECTFACEDB)
     assert not store.simulated
     assert camera_study.origin(store, KINECTFACEDB) == "KinectFaceDB (Kinect v1)"
     assert camera_study.real_cameras({KINECTFACEDB: store}) == [KINECTFACEDB]
     assert camera_study.origins({KINECTFACEDB: store}) == "KinectFaceDB (Kinect v1): 8 images."
-    first = camera_study.camera_measures(work, KINECTFACEDB, ["None", "Telea"])
+    first = camera_study.camera_measures(data, KINECTFACEDB, ["None", "Telea"])
     assert len(first) == 8 * 2
-    (file,) = work.cache_folder("x", "", []).parent.glob("measures-kinectfacedb-*/measures.csv")
+    (file,) = data.cache.glob("measures-kinectfacedb-*/measures.csv")
     written = file.stat().st_mtime_ns
-    again = camera_study.camera_measures(work, KINECTFACEDB, ["None"])
+    again = camera_study.camera_measures(data, KINECTFACEDB, ["None"])
     assert [row.name for row in again] == [row.name for row in first if row.enhancer == "None"]
     assert file.stat().st_mtime_ns >= written
-    assert camera_study.camera_faces(work, KINECTFACEDB).folder == store.folder
+    assert camera_study.camera_faces(data, KINECTFACEDB).folder == store.folder
 
 
-def test_samples_are_the_papers_or_somebody_elses(work: Workspace) -> None:
-    store = camera_study.camera_faces(work, KINECTFACEDB)
+def test_samples_are_the_papers_or_somebody_elses(data: CameraData) -> None:
+    store = camera_study.camera_faces(data, KINECTFACEDB)
     assert camera_study.sample(store, "0011").name == "0011_s1_Neutral"
     other = camera_study.sample(store, "0025", "OpenMouth")
     assert other.name.endswith("OpenMouth")
     assert camera_study.sample(store, "0025", "OpenMouth", holes=True).name.endswith("OpenMouth")
     assert camera_study.sample(store, "0011", "OpenMouth", holes=True).name == "0011_s1_OpenMouth"
-    assert (other.mask <= other.face).all()
-    assert other.face.sum() > other.mask.sum()
+    assert other.mask is not None
+    assert (other.mask <= other.shown).all()
+    assert other.shown.sum() > other.mask.sum()
     assert {image.name.split("_")[2] for image in camera_study.frontal(store, 50)} == set(VARIANTS) - {"LeftProfile"}
     assert len(camera_study.frontal(store, 2)) == 2
     with pytest.raises(KitError, match="no mask"):
@@ -66,16 +65,18 @@ def test_samples_are_the_papers_or_somebody_elses(work: Workspace) -> None:
         camera_study.named(store, "nobody")
 
 
-def test_landmark_examples_show_the_worst_of_each_person(work: Workspace) -> None:
-    store = camera_study.camera_faces(work, KINECTFACEDB)
-    measures = camera_study.camera_measures(work, KINECTFACEDB, ["None"])
+def test_landmark_examples_show_the_worst_of_each_person(data: CameraData) -> None:
+    store = camera_study.camera_faces(data, KINECTFACEDB)
+    measures = camera_study.camera_measures(data, KINECTFACEDB, ["None"])
 
     def spoiled(row: Measures) -> Measures:
         return replace(row, mark_holes=0.5) if row.name == "0011_s1_OpenMouth" else row
 
     worst, other = camera_study.landmark_examples(store, [spoiled(row) for row in measures], 3)
     assert worst.name == "0011_s1_OpenMouth"
-    assert worst.label == "0011, OpenMouth"
+    assert (worst.person, worst.variant) == ("0011", "OpenMouth")
+    assert worst.landmarks is not None
+    assert worst.marks is not None
     assert worst.landmarks.shape == (68, 2)
     assert worst.marks.shape == (6, 2)
     assert other.name.startswith("0003")
@@ -85,8 +86,8 @@ def test_landmark_examples_show_the_worst_of_each_person(work: Workspace) -> Non
         camera_study.landmark_examples(store, [], 1)
 
 
-def test_what_was_left_out_is_counted_by_reason(work: Workspace) -> None:
-    store = camera_study.camera_faces(work, KINECTFACEDB)
+def test_what_was_left_out_is_counted_by_reason(data: CameraData) -> None:
+    store = camera_study.camera_faces(data, KINECTFACEDB)
     assert camera_study.counts_by_reason(store) == {"damaged or missing files": len(store.damaged)}
     assert len(store.damaged) > 0  # the other variants and sessions are not there
 
@@ -106,9 +107,9 @@ def test_stand_ins_are_named_in_captions(monkeypatch: pytest.MonkeyPatch) -> Non
     assert camera_study.stand_ins() == ""
 
 
-def test_an_unknown_camera_is_refused(work: Workspace) -> None:
+def test_an_unknown_camera_is_refused(data: CameraData) -> None:
     with pytest.raises(KitError, match=f"expected one of {KINECTFACEDB}, {REALSENSE}"):
-        camera_study.camera_recordings(work, "kinect v9")
+        camera_study.camera_recordings(data, "kinect v9")
 
 
 def test_an_empty_store_has_no_sample(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from facedepth_kit.cameras.simulated.data_sets import Attack, RealSenseSettings,
 from facedepth_kit.cli import main as cli
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.realsense_sdk import realsense_sdk
-from facedepth_kit.depth import DepthImage
+from facedepth_kit.depth import DepthImage, to_millimetres
 from facedepth_kit.evaluation.live import (
     LiveFrame,
     LiveSettings,
@@ -68,7 +68,7 @@ def moving(frame: RecordedFrame, count: int) -> list[RecordedFrame]:
 def test_faces_pass_and_prints_do_not(rendered: dict[str, RecordedFrame], kind: str, verdict: str) -> None:
     frames = list(watch(moving(rendered[kind], 10), enhance=as_it_is))
     assert [frame.number for frame in frames] == list(range(10))
-    assert [frame.recording.name for frame in frames] == [f"{index:03d}" for index in range(10)]
+    assert [frame.frame.name for frame in frames] == [f"{index:03d}" for index in range(10)]
     assert [frame.verdict for frame in frames] == ["observing"] * 7 + [verdict] * 3
     for frame in frames:
         assert frame.accepted == (verdict == "bona fide")
@@ -89,20 +89,19 @@ def test_the_shipped_enhancer_fills_landmarks_and_keeps_the_decisions(rendered: 
             assert frame.pad is not None
             assert not frame.pad.hole.any()
             assert frame.depth is not None
-            assert frame.given is not None
-            assert (frame.depth != frame.given).any()
+            assert frame.crop is not None
+            assert (frame.depth != frame.crop.depth).any()
 
 
 def test_landmarks_fall_on_the_same_point_of_picture_and_crop(rendered: dict[str, RecordedFrame]) -> None:
     frame = next(watch([rendered["bona_fide"]], enhance=as_it_is))
     assert frame.face is not None
-    assert frame.given is not None
-    assert frame.points is not None
-    assert frame.depth_range is not None
-    nose = np.rint(frame.points[30]).astype(int)
+    assert frame.crop is not None
+    assert frame.crop.landmarks is not None
+    nose = np.rint(frame.crop.landmarks[30]).astype(int)
     x, y = np.rint(frame.face.landmarks[30]).astype(int)
-    crop_mm = frame.depth_range.near_mm + frame.given[nose[1], nose[0]] * frame.depth_range.span_mm / 65534
-    assert crop_mm == pytest.approx(frame.recording.depth[y, x] * frame.recording.unit_mm, abs=4)
+    crop_mm = to_millimetres(frame.crop.depth, frame.crop.depth_range)[nose[1], nose[0]]
+    assert crop_mm == pytest.approx(frame.frame.depth[y, x] * frame.frame.unit_mm, abs=4)
 
 
 def test_large_faces_are_cut_from_every_second_pixel(rendered: dict[str, RecordedFrame]) -> None:
@@ -294,7 +293,7 @@ def test_the_picture_shows_verdict_and_broken_rules(rendered: dict[str, Recorded
     assert pixels(accepted, green) > 500
     assert pixels(rejected, red) > 300  # the box alone
     assert pixels(rejected, orange) > pixels(accepted, orange)
-    height, width = accepted.recording.depth.shape
+    height, width = accepted.frame.depth.shape
     assert draw(accepted).shape == (480 + 64, 2 * width + 240, 3)  # 240 rows are shown twice as large
     assert height == 240
 

@@ -9,17 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from facedepth_kit.cameras.recorded.face_crop import cut_square
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop, Square, cut_square, face_mask, face_square
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE
 from facedepth_kit.evaluation.prepared_faces import (
-    FaceImage,
     LeftOut,
-    face_mask,
-    face_square,
     hole_sizes,
-    into_square,
     nearest_mm,
     prepare_faces,
     prepare_kinectfacedb,
@@ -43,18 +39,18 @@ def test_the_region_is_a_square_about_the_box() -> None:
 
 def test_points_go_into_the_square_by_pixel_centres() -> None:
     # Scaled by two: the centre of frame pixel 10 lies between the pixels 0 and 1 of a square that begins at its edge.
-    assert into_square(np.array([[10.0, 20.0]]), (10.0, 20.0, 128.0)).tolist() == [[0.5, 0.5]]
-    assert into_square(np.array([[7.0, 9.0]]), (0.0, 0.0, 256.0)).tolist() == [[7.0, 9.0]]
+    assert Square(10.0, 20.0, 128.0).into(np.array([[10.0, 20.0]])).tolist() == [[0.5, 0.5]]
+    assert Square(0.0, 0.0, 256.0).into(np.array([[7.0, 9.0]])).tolist() == [[7.0, 9.0]]
 
 
 def test_a_cut_square_keeps_pixels_and_pads_with_holes() -> None:
-    frame = np.arange(1, 301, dtype=np.uint16).reshape(15, 20)
-    cut = cut_square(frame, -3.0, -2.0, 256.0, unit_mm=0.5)
+    frame = RecordedFrame("a", np.arange(1, 301, dtype=np.uint16).reshape(15, 20), unit_mm=0.5)
+    cut = cut_square(frame, Square(-3.0, -2.0, 256.0))
     assert cut[2, 3] == 0.5
     assert cut[16, 22] == 150.0
     assert np.isfinite(cut).sum() == 300
     with pytest.raises(KitError, match="square"):
-        cut_square(frame, 0, 0, 0, unit_mm=1.0)
+        cut_square(frame, Square(0, 0, 0))
 
 
 def test_nearest_of_an_area() -> None:
@@ -168,7 +164,7 @@ def test_frames_without_face_picture_or_depth_are_named(simulated_face: Recorded
     ]
     left_out: list[LeftOut] = []
 
-    def lazily() -> Iterator[FaceImage]:
+    def lazily() -> Iterator[FaceCrop]:
         return prepare_faces(iter(frames), left_out)
 
     assert list(lazily()) == []

@@ -5,17 +5,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit.cameras.recorded.folder import RecordingFolder
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
 from facedepth_kit.evaluation.punched import (
-    FaceFrame,
     PunchSettings,
     evaluate_punched,
-    face_frames,
     known_face,
     punch_known_holes,
     rmse_at,
 )
+from facedepth_kit.evaluation.recordings import faces_in
+from facedepth_kit.faces.detection import Box, Face
+
+
+def face_at(box: Box, hull: np.ndarray) -> Face:
+    """A face whose landmarks are the corners of a hull; its brows and nose lie in the middle."""
+    landmarks = np.repeat(hull.mean(axis=0)[None], 68, axis=0)
+    landmarks[: len(hull)] = hull
+    return Face(box, landmarks, 1.0)
 
 
 def flat(value: int = 700, size: int = 64) -> np.ndarray:
@@ -57,7 +66,7 @@ def test_the_known_face_leaves_out_holes_background_and_what_is_not_face() -> No
     frame[:10] = 0
     frame[10:20] = 1500
     outline = np.array([(10, 5), (50, 5), (50, 60), (10, 60)])
-    known = known_face(FaceFrame(frame, 1.0, (8, 2, 56, 62), outline))
+    known = known_face(RecordedFrame("a", frame), face_at((8, 2, 56, 62), outline))
     assert not known[:20].any()
     assert not known[:, :9].any()
     assert known[25:55, 15:45].all()
@@ -66,7 +75,7 @@ def test_the_known_face_leaves_out_holes_background_and_what_is_not_face() -> No
 def test_errors_per_enhancer_by_hand(rng: np.random.Generator) -> None:
     # Faces amid more surface, so that no hole is open to a rim, where it might be background.
     box = (20, 20, 60, 60)
-    frames = [FaceFrame(flat(700, 80), 1.0, box), FaceFrame(flat(7000, 90), 0.1, box)]
+    frames = [(RecordedFrame("a", flat(700, 80)), box), (RecordedFrame("b", flat(7000, 90), unit_mm=0.1), box)]
     enhancers = {"none": lambda crop: crop, "exact": fill_with(0.0), "5 mm": fill_with(5.0)}
     rows = {row.enhancer: row for row in evaluate_punched(frames, enhancers, rng)}
     assert rows["none"].filled == 0
@@ -92,7 +101,7 @@ def test_pixels_that_one_enhancer_leaves_open_count_for_none_in_common(rng: np.r
         return np.concatenate([filled[:, :176], right[:, 176:]], axis=1)
 
     rows = evaluate_punched(
-        [FaceFrame(flat(), 1.0, (16, 16, 48, 48))], {"half": left_only, "all": worse_on_the_right}, rng
+        [(RecordedFrame("a", flat()), (16, 16, 48, 48))], {"half": left_only, "all": worse_on_the_right}, rng
     )
     half, both = rows
     assert 0.5 < half.filled < 1
@@ -106,7 +115,7 @@ def test_an_enhancer_that_fills_little_does_not_choose_the_pixels(rng: np.random
         filled[:, 80:] = crop[:, 80:]
         return filled
 
-    frames = [FaceFrame(flat(), 1.0, (16, 16, 48, 48))]
+    frames = [(RecordedFrame("a", flat()), (16, 16, 48, 48))]
     little, both = evaluate_punched(frames, {"little": rim_only, "all": fill_with(2.0)}, rng)
     assert 0 < little.filled < 0.5
     assert both.common_rmse_mm == both.rmse_mm == pytest.approx(2, abs=0.01)
@@ -116,7 +125,8 @@ def test_an_enhancer_that_fills_little_does_not_choose_the_pixels(rng: np.random
 def test_inpainting_fills_punched_holes_of_real_frames(real_depth: Path, rng: np.random.Generator) -> None:
     from facedepth_kit import enhancers
 
-    frames = list(face_frames(real_depth / "kinect_v2_faces" / "subject_05", unit_mm=1.0, image_suffix="_infrared.png"))
+    folder = RecordingFolder(real_depth / "kinect_v2_faces" / "subject_05", image_suffix="_infrared.png")
+    frames = [(frame, face) for frame, face, _ in faces_in(folder, [])]
     assert len(frames) >= 10
     rows = evaluate_punched(frames[:3], {name: enhancers.get(name).enhance for name in ("None", "Telea")}, rng)
     assert rows[0].filled == 0

@@ -15,7 +15,7 @@ from facedepth_kit.cli.main import main
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.punched import PunchedRow
-from facedepth_kit.evaluation.recordings import enhanced_crops, evaluate_recordings, kept_tables, summary_rows
+from facedepth_kit.evaluation.recordings import evaluate_recordings, kept_tables, summary_rows
 
 ROW = Measures("recordings", "a", "", "", "", "None", 0.010, 0.02, 0.004, 0.0, np.nan, 2 / 68, 0.25, 20.0)
 
@@ -59,17 +59,6 @@ def test_without_punching(simulated_face: RecordedFrame) -> None:
     report = evaluate_recordings([simulated_face], ["None"])
     assert len(report.measures) == 1
     assert report.punched == []
-
-
-def test_a_stack_of_crops_is_enhanced_as_single_ones() -> None:
-    rng = np.random.default_rng(1)
-    crops = rng.integers(20000, 30000, (2, 256, 256), dtype=np.uint16)
-    crops[:, 100:120, 90:130] = 65535
-    from facedepth_kit.enhancers.on_files import recording_enhancer
-
-    for name in ("Telea", "De-M2"):
-        single = recording_enhancer(name)
-        np.testing.assert_array_equal(enhanced_crops(crops, name), np.stack([single(crop) for crop in crops]))
 
 
 def test_no_face_at_all_is_one_clear_line(simulated_face: RecordedFrame) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from facedepth_kit import enhancers
 from facedepth_kit.cameras.recorded.depth_files import write_frame
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange, from_millimetres, to_millimetres
 from facedepth_kit.evaluation.error import face_rmse
@@ -38,7 +39,7 @@ def test_columns_and_numbers_are_those_of_the_chosen_enhancers(specimen: Specime
     panel.enhancers.value = ("Telea", "None", "Sp-HfU")
     assert specimen.ground_truth is not None
     for name in ("Telea", "None", "Sp-HfU"):
-        output = enhancers.get(name).enhance(specimen.depth)
+        output = enhancers.get(name).enhance(specimen.crop.depth)
         holes, _, error = rows(panel)[name]
         assert holes == f"{np.mean(output[specimen.area] == HOLE):.1%}"
         assert error == f"{face_rmse(output, specimen.ground_truth):.4f}"
@@ -67,7 +68,7 @@ def test_the_profile_is_the_depth_along_the_line(specimen: Specimen) -> None:
     for direction, along in (("row", (140, slice(None))), ("column", (slice(None), 140))):
         panel.direction.value = direction
         panel.place.value = 140
-        depth = to_millimetres(specimen.depth, specimen.depth_range)[along]
+        depth = to_millimetres(specimen.crop.depth, specimen.crop.depth_range)[along]
         known = np.isfinite(depth) & specimen.area[along]
         drawn = sum(
             len(points.split())
@@ -95,9 +96,9 @@ def camera_frame(tmp_path: Path) -> Path:
 
 def test_the_readers_own_frame_is_cut_scaled_and_said_to_be_whole(tmp_path: Path) -> None:
     found = from_file(camera_frame(tmp_path), unit_mm=0.25)
-    assert found.depth_range.span_mm == 250.0
+    assert found.crop.depth_range.span_mm == 250.0
     truth = to_millimetres(*FaceChoice(2).render())
-    assert found.depth_range.near_mm == pytest.approx(np.nanmin(truth), abs=6.0)
+    assert found.crop.depth_range.near_mm == pytest.approx(np.nanmin(truth), abs=6.0)
     assert "whole frame" in found.note
     assert found.recording
 
@@ -113,7 +114,7 @@ def test_an_uploaded_file_is_shown_next(specimen: Specimen, tmp_path: Path) -> N
     panel = enhancer_panel([specimen], enhancers=["Telea"])
     panel.unit_mm.value = 0.25
     upload(panel, "mine.png", camera_frame(tmp_path).read_bytes())
-    assert panel.specimen.name == "mine.png"
+    assert panel.specimen.title == "mine.png"
     assert "ground truth" not in rows(panel)
     assert rows(panel)["Telea"][0] == "0.0%"
     panel.source.value = 0
@@ -122,8 +123,8 @@ def test_an_uploaded_file_is_shown_next(specimen: Specimen, tmp_path: Path) -> N
 
 def test_a_file_in_the_kits_convention_keeps_its_pixels(specimen: Specimen, tmp_path: Path) -> None:
     path = tmp_path / "normalized.png"
-    cv2.imwrite(str(path), specimen.depth)
-    assert np.array_equal(from_file(path).depth, specimen.depth)
+    cv2.imwrite(str(path), specimen.crop.depth)
+    assert np.array_equal(from_file(path).crop.depth, specimen.crop.depth)
 
 
 def test_a_folder_of_recordings_is_offered_face_by_face(specimen: Specimen, real_depth: Path) -> None:
@@ -132,9 +133,9 @@ def test_a_folder_of_recordings_is_offered_face_by_face(specimen: Specimen, real
     assert len(panel.specimens) > 3
     own = panel.specimen
     assert own.recording
-    assert own.landmarks is not None
-    assert own.picture is not None
-    inside = own.landmarks[27:]  # brows and jaw may lie beyond the crop's surface
+    assert own.crop.landmarks is not None
+    assert own.crop.picture is not None
+    inside = own.crop.landmarks[27:]  # brows and jaw may lie beyond the crop's surface
     assert own.area[np.round(inside[:, 1]).astype(int), np.round(inside[:, 0]).astype(int)].mean() > 0.95
 
 
@@ -171,9 +172,9 @@ def test_an_enhancer_that_fails_is_reported_in_the_panel(specimen: Specimen, mon
 
 
 def test_a_range_of_its_own_scales_the_difference(specimen: Specimen) -> None:
-    depth_mm = to_millimetres(specimen.depth, specimen.depth_range)
-    wide = DepthRange(specimen.depth_range.near_mm, 2 * specimen.depth_range.span_mm)
-    other = Specimen("wide", from_millimetres(depth_mm, wide), wide, specimen.area)
+    depth_mm = to_millimetres(specimen.crop.depth, specimen.crop.depth_range)
+    wide = DepthRange(specimen.crop.depth_range.near_mm, 2 * specimen.crop.depth_range.span_mm)
+    other = Specimen("wide", FaceCrop("wide", from_millimetres(depth_mm, wide), wide), specimen.area)
     panel = enhancer_panel([specimen, other], enhancers=["Sp-HfU"])
     narrow = float(rows(panel)["Sp-HfU"][1].removesuffix(" mm"))
     panel.source.value = 1

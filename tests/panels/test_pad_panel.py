@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import HOLE, DepthRange
+from facedepth_kit.depth import HOLE, DepthImage, DepthRange
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.panels import PadPanel, Specimen, pad_panel
 from facedepth_kit.panels.pad import COLOURS, _numbers
@@ -29,7 +31,11 @@ def face_like() -> Specimen:
     jaw[9:, 0] += np.arange(1, 9) * 4
     others = np.stack([128 + 40 * np.cos(np.linspace(0, 6.2, 51)), 130 + 40 * np.sin(np.linspace(0, 6.2, 51))], axis=1)
     others[30 - 17] = (128, 130)
-    return Specimen("dome", depth, RANGE, depth != HOLE, landmarks=np.concatenate([jaw, others]))
+    return Specimen("dome", FaceCrop("dome", depth, RANGE, landmarks=np.concatenate([jaw, others])), depth != HOLE)
+
+
+def with_depth(specimen: Specimen, depth: DepthImage) -> Specimen:
+    return replace(specimen, crop=replace(specimen.crop, depth=depth))
 
 
 def says(panel: PadPanel) -> dict[str, list[str]]:
@@ -45,17 +51,17 @@ def test_a_face_that_breaks_no_rule_is_a_face_at_any_threshold_above_none() -> N
 
 def test_holes_and_near_landmarks_are_named_by_number_and_decide_with_the_threshold() -> None:
     specimen = face_like()
-    assert specimen.landmarks is not None
-    depth = specimen.depth.copy()
-    points = np.round(specimen.landmarks).astype(int)
+    assert specimen.crop.landmarks is not None
+    depth = specimen.crop.depth.copy()
+    points = np.round(specimen.crop.landmarks).astype(int)
     for place in (40, 41, 50):
         x, y = points[place]
         depth[y, x] = HOLE
     depth[130, 128] = 100
     x, y = points[60]
     depth[y, x] = 10
-    broken = Specimen("broken", depth, RANGE, specimen.area, landmarks=specimen.landmarks)
-    expected = geometric_pad(depth, specimen.landmarks)
+    broken = with_depth(specimen, depth)
+    expected = geometric_pad(depth, specimen.crop.landmarks)
     panel = pad_panel([broken], enhancer="None", threshold=0.05)
     failing = int(expected.invalid.sum())
     assert failing == 4
@@ -68,25 +74,25 @@ def test_holes_and_near_landmarks_are_named_by_number_and_decide_with_the_thresh
 
 def test_dots_have_the_colour_of_the_rule() -> None:
     specimen = face_like()
-    assert specimen.landmarks is not None
-    depth = specimen.depth.copy()
-    x, y = np.round(specimen.landmarks[45]).astype(int)
+    assert specimen.crop.landmarks is not None
+    depth = specimen.crop.depth.copy()
+    x, y = np.round(specimen.crop.landmarks[45]).astype(int)
     depth[y, x] = HOLE
-    panel = pad_panel([Specimen("one", depth, RANGE, specimen.area, landmarks=specimen.landmarks)], enhancer="None")
+    panel = pad_panel([with_depth(specimen, depth)], enhancer="None")
     picture = cv2.imdecode(np.frombuffer(panel.images["input"].value, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     for place, rule in ((45, "hole"), (20, "valid")):
-        column, row = np.round(2 * specimen.landmarks[place] + 0.5).astype(int)
+        column, row = np.round(2 * specimen.crop.landmarks[place] + 0.5).astype(int)
         assert tuple(picture[row, column, ::-1]) == COLOURS[rule]
 
 
 def test_filling_the_holes_changes_the_enhanced_side_only() -> None:
     specimen = face_like()
-    assert specimen.landmarks is not None
-    depth = specimen.depth.copy()
-    x, y = np.round(specimen.landmarks[45]).astype(int)
+    assert specimen.crop.landmarks is not None
+    depth = specimen.crop.depth.copy()
+    x, y = np.round(specimen.crop.landmarks[45]).astype(int)
     depth[y - 2 : y + 3, x - 2 : x + 3] = HOLE
-    panel = pad_panel([Specimen("one", depth, RANGE, specimen.area, landmarks=specimen.landmarks)], enhancer="None")
+    panel = pad_panel([with_depth(specimen, depth)], enhancer="None")
     assert says(panel)["enhanced"] == says(panel)["input"]
     before = bytes(panel.images["input"].value)
     panel.enhancer.value = "Telea"
@@ -107,7 +113,7 @@ def test_the_relief_slider_moves_the_second_verdict() -> None:
 def test_images_without_landmarks_are_refused() -> None:
     specimen = face_like()
     with pytest.raises(KitError, match="no image with landmarks"):
-        pad_panel([Specimen("none", specimen.depth, RANGE, specimen.area)])
+        pad_panel([replace(specimen, crop=replace(specimen.crop, landmarks=None))])
 
 
 def test_runs_of_numbers_are_shortened() -> None:

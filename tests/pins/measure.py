@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from facedepth_kit.cameras.recorded.face_crop import crop_face
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, SensorSettings, StructuredLight
 from facedepth_kit.cameras.simulated.stage import Scene, draw_person, seat, shoot, wall
 from facedepth_kit.depth import HOLE, DepthImage, to_unit
@@ -159,7 +160,7 @@ def landmarks() -> pd.DataFrame:
             face = detect_face(shot.picture)
             assert face is not None
             assert shot.landmarks is not None
-            crop, region = crop_face(shot.depth, face.box, unit_mm=settings.unit_mm, outline=face.outline)
+            crop = crop_face(RecordedFrame(sensor, shot.depth, unit_mm=settings.unit_mm), face)
             frame: DepthImage = np.where(shot.depth == 0, HOLE, shot.depth)
             left, top, right, bottom = face.box
             rows.append(
@@ -171,9 +172,9 @@ def landmarks() -> pd.DataFrame:
                     "box_centre_y": (top + bottom) / 2,
                     "box_height": bottom - top,
                     "landmark_holes": landmark_holes(frame, face.landmarks).mean(),
-                    "crop_near_mm": region.depth_range.near_mm,
-                    "crop_face_share": (crop != HOLE).mean(),
-                    "crop_depth_mean": to_unit(crop[crop != HOLE]).mean(),
+                    "crop_near_mm": crop.depth_range.near_mm,
+                    "crop_face_share": (crop.depth != HOLE).mean(),
+                    "crop_depth_mean": to_unit(crop.depth[crop.depth != HOLE]).mean(),
                 }
             )
     return pd.DataFrame(rows).set_index(["sensor", "person"])

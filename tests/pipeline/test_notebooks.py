@@ -11,9 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from facedepth_kit.common import paths
+from facedepth_kit.common import paths, used_modules
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.pipeline import manifest, notebooks, sources
+from facedepth_kit.pipeline import manifest, notebooks
 from facedepth_kit.pipeline.notebooks import Notebook
 from facedepth_kit.pipeline.profiles import get_profile
 from facedepth_kit.pipeline.stored_notebooks import check_notebooks, notebook_text, write_notebooks
@@ -220,19 +220,21 @@ def test_check_finds_what_is_wrong(kit: Path) -> None:
 def test_a_module_reruns_only_the_notebooks_that_use_it(tmp_path: Path) -> None:
     uses = tmp_path / "uses.py"
     uses.write_text("from facedepth_kit.evaluation.error import summary\n")
-    found = set(sources.used_modules(uses))
+    found = set(used_modules.used_modules(uses))
     assert {"facedepth_kit.evaluation.error", "facedepth_kit.depth", "facedepth_kit.common.errors"} <= found
     others = {"facedepth_kit.evaluation.published", "facedepth_kit.plots.style", "facedepth_kit.networks.trainer"}
     assert not found & others
     inside = tmp_path / "inside.py"
     inside.write_text("def f():\n    from facedepth_kit.evaluation import published\n")
-    assert "facedepth_kit.evaluation.published" in sources.used_modules(inside)
-    assert "facedepth_kit.networks.trainer" not in sources.used_modules(inside)
+    assert "facedepth_kit.evaluation.published" in used_modules.used_modules(inside)
+    assert "facedepth_kit.networks.trainer" not in used_modules.used_modules(inside)
 
 
 def test_digest_follows_the_code() -> None:
-    assert sources.code_digest(["facedepth_kit.depth"]) == sources.code_digest(["facedepth_kit.depth"])
-    assert sources.code_digest(["facedepth_kit.depth"]) != sources.code_digest(["facedepth_kit.evaluation.published"])
+    assert used_modules.code_digest(["facedepth_kit.depth"]) == used_modules.code_digest(["facedepth_kit.depth"])
+    assert used_modules.code_digest(["facedepth_kit.depth"]) != used_modules.code_digest(
+        ["facedepth_kit.evaluation.published"]
+    )
 
 
 def test_the_kits_own_notebooks_are_listed_clean_and_short() -> None:
@@ -286,7 +288,7 @@ def test_a_kill_loses_the_running_notebook_only(kit: Path) -> None:
 
 
 def test_every_setting_of_the_modules_in_use_is_part_of_the_manifests_hash() -> None:
-    modules = {name for notebook in notebooks.NOTEBOOKS for name in sources.used_modules(notebook.source)}
+    modules = {name for notebook in notebooks.NOTEBOOKS for name in used_modules.used_modules(notebook.source)}
     found = {name.rsplit(".", 1)[1]: values for name, values in manifest.default_settings(modules).items()}
     kinds = {"DegradationSettings", "SynthesisSettings", "FaceSettings", "Camera", "StructuredLight", "ActiveStereo"}
     assert kinds | {"RoughnessSettings", "ReliefSettings", "PunchSettings"} <= found.keys()

@@ -1,8 +1,8 @@
-"""From a camera's depth frame to a face crop in the kit's convention, and back without losing the frame's own values.
+"""From a recorded frame to a face crop in the kit's convention, and back without losing the frame's own values.
 
-A frame is a uint16 image of any size in the camera's units, 0 = hole. :func:`crop_face` cuts a square around the face
-and resamples it to 256x256 with 25 cm from the nearest face point; :func:`restore_face` carries an enhancer's changes
-back into a copy of the frame. The rules, in one place:
+:func:`find_face` looks for the face in the frame's picture, :func:`crop_face` cuts a square around it and resamples it
+to 256x256 with 25 cm from the nearest face point; :func:`restore_face` carries an enhancer's changes back into a copy
+of the frame. The rules, in one place:
 
 - The square is centred on the face box; its side is the box's longer side divided by ``fill`` (0.8: a face fills
   0.72 to 0.94 of the kit's training images). Without a box the frame is the face crop and its longer side the square's.
@@ -18,12 +18,14 @@ back into a copy of the frame. The rules, in one place:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import (
     CAMERA_SPAN_MM,
@@ -31,12 +33,14 @@ from facedepth_kit.depth import (
     DepthImage,
     DepthRange,
     Mask,
+    Picture,
     check_depth,
     from_millimetres,
     to_millimetres,
 )
+from facedepth_kit.faces.detection import BROWS, LANDMARKS, Box, Face, detect_face, to_grey
 
-Box = tuple[int, int, int, int]
+Points = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 Coordinates = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
@@ -49,62 +53,155 @@ NOSE_MM = 60.0
 SMALLEST_SIDE_PX = 16
 
 
-@dataclass(frozen=True, eq=False)
-class FaceRegion:
-    """Where a crop came from, and all that is needed to bring it back.
+class Square(NamedTuple):
+    """A square of a frame, in its pixels and from their edges; it may reach beyond the frame."""
 
-    ``left``, ``top`` and ``side`` give the square in frame pixels (it may reach beyond the frame); ``crop`` is the
-    crop as it was cut; ``writable`` is a mask of the frame's size: the pixels that :func:`restore_face` may change.
-    """
-
-    left: float
-    top: float
-    side: float
-    depth_range: DepthRange
-    unit_mm: float
-    crop: DepthImage
-    writable: Mask
+    left: float = 0.0
+    top: float = 0.0
+    side: float = float(SIZE)
 
     @property
-    def square(self) -> Box:
-        """The square as whole frame pixels: left, top, right, bottom (right and bottom exclusive)."""
+    def step(self) -> float:
+        """How many pixels of the frame a pixel of the crop is wide."""
+        return self.side / SIZE
+
+    @property
+    def box(self) -> Box:
+        """The square in whole pixels: left, top, right, bottom (right and bottom exclusive)."""
         left, top = round(self.left), round(self.top)
         return left, top, left + round(self.side), top + round(self.side)
 
+    def into(self, points: npt.NDArray[np.floating]) -> Points:
+        """Points (..., 2) of the frame in pixels of the crop; (0, 0) is the centre of the top left pixel."""
+        return np.asarray((np.asarray(points, np.float64) + 0.5 - self[:2]) * (SIZE / self.side) - 0.5)
 
-def crop_face(
-    frame: npt.NDArray[np.uint16],
-    box: Box | None = None,
-    *,
-    unit_mm: float = 1.0,
-    outline: npt.NDArray[np.floating] | None = None,
-    fill: float = FILL,
-) -> tuple[DepthImage, FaceRegion]:
-    """Cut the face out of a camera frame (height, width) uint16, 0 = hole, ``unit_mm`` millimetres per step.
+    def cut_picture(self, picture: npt.NDArray[np.generic]) -> Picture:
+        """The square of a picture (uint8 or uint16, grey or RGB) as uint8 (256, 256) or (256, 256, 3)."""
+        seen = np.asarray(picture, np.uint8) if picture.dtype == np.uint8 else to_grey(picture)
+        # What reducing averages reaches beyond the square; the rest of the frame need not be looked at.
+        reach = self.step + 2
+        rows = _inside(self.top - reach, self.side + 2 * reach, seen.shape[0])
+        columns = _inside(self.left - reach, self.side + 2 * reach, seen.shape[1])
+        part = np.ascontiguousarray(seen[rows, columns])
+        if self.step > 1.5:
+            part = np.asarray(cv2.GaussianBlur(part, (0, 0), self.step / 3), np.uint8)
+        # Pixel k of the crop has its centre at (k + 0.5) * step + left - 0.5 in the frame's index coordinates.
+        x, y = self.left - columns.start + self.step / 2 - 0.5, self.top - rows.start + self.step / 2 - 0.5
+        back = np.array([[self.step, 0, x], [0, self.step, y]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(part, back, (SIZE, SIZE), flags=flags), np.uint8)
 
-    ``box`` is (left, top, right, bottom) in pixels, right and bottom exclusive, from hairline to chin and cheek to
-    cheek; None takes the whole frame. ``outline`` is a polygon (n, 2) of x, y in pixels that lies on the face.
-    Returns the crop, uint16 (256, 256) with hole 65535, and its region. Raises :class:`KitError` when the box is
-    empty, outside the frame or too small, or holds no depth at all.
+
+WHOLE = Square()
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrop:
+    """The face of a recorded frame: what enhancers are given and evaluations measure.
+
+    ``name``, ``person``, ``session``, ``variant``, ``simulated`` and ``unit_mm`` are the frame's. ``depth`` is uint16
+    (256, 256) with hole 65535 over ``depth_range``; ``square`` is where it was cut from. In pixels of the crop:
+    ``mask`` bool (256, 256), the hull of the landmarks, where the face is measured; ``landmarks`` float64 (68, 2),
+    ``marks`` (n, 2) the data set's own points; ``outline`` (m, 2) a polygon on the face with half of its forehead, to
+    show it by; ``picture`` the aligned colour or infrared picture, uint8 (256, 256[, 3]). ``writable`` is a mask of the
+    frame's size: the pixels that :func:`restore_face` may change. None stands for what there is not.
     """
-    check_depth(frame, "frame", size=None)
-    if frame.ndim != 2:
-        raise KitError(f"frame: found shape {frame.shape}, expected (height, width)")
-    if not (np.isfinite(unit_mm) and unit_mm > 0):
-        raise KitError(f"unit: found {unit_mm} mm, expected millimetres per step above 0")
-    height, width = frame.shape
-    inner = box if box is not None else (0, 0, width, height)
-    left, top, right, bottom = inner
+
+    name: str
+    depth: DepthImage
+    depth_range: DepthRange
+    square: Square = WHOLE
+    unit_mm: float = 1.0
+    mask: Mask | None = None
+    landmarks: Points | None = None
+    marks: Points | None = None
+    outline: Points | None = None
+    picture: Picture | None = None
+    writable: Mask | None = None
+    person: str = ""
+    session: str = ""
+    variant: str = ""
+    simulated: bool = False
+
+    @property
+    def shown(self) -> Mask:
+        """Where the face is, its forehead too, bool (256, 256); all of the crop without an outline."""
+        return np.ones((SIZE, SIZE), np.bool_) if self.outline is None else face_mask(self.outline)
+
+
+def describe_crop(
+    frame: RecordedFrame, depth: DepthImage, depth_range: DepthRange, square: Square, face: Face | None = None
+) -> FaceCrop:
+    """A crop of a frame with all that lies in its square: picture, marks and, where a face is given, landmarks."""
+    crop = FaceCrop(
+        frame.name,
+        depth,
+        depth_range,
+        square,
+        frame.unit_mm,
+        marks=None if frame.marks is None else square.into(frame.marks),
+        picture=None if frame.picture is None else square.cut_picture(frame.picture),
+        person=frame.person,
+        session=frame.session,
+        variant=frame.variant,
+        simulated=frame.simulated,
+    )
+    if face is None:
+        return crop
+    landmarks = square.into(face.landmarks)
+    return replace(crop, mask=face_mask(landmarks), landmarks=landmarks, outline=square.into(_shown_outline(face)))
+
+
+def _shown_outline(face: Face) -> Points:
+    """The landmarks and half of the forehead: hair, which sensors like to lose, is no face."""
+    raised = face.outline[LANDMARKS:]
+    return np.concatenate([face.landmarks, (face.landmarks[BROWS] + raised) / 2])
+
+
+def face_mask(landmarks: npt.NDArray[np.floating], shape: tuple[int, ...] = (SIZE, SIZE)) -> Mask:
+    """The convex hull of landmarks (n, 2), pixels, as a mask of ``shape`` (height, width); parts outside are cut."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 1)
+    return mask > 0
+
+
+def face_square(box: Box, fill: float = FILL) -> Square:
+    """The square around a face box, which fills ``fill`` of it."""
+    left, top, right, bottom = box
+    side = max(right - left, bottom - top) / fill
+    return Square((left + right - side) / 2, (top + bottom - side) / 2, side)
+
+
+def find_face(frame: RecordedFrame) -> Face:
+    """The face that Dlib finds in the frame's picture. Raises :class:`KitError` without a picture or a face in it."""
+    if frame.picture is None:
+        raise KitError("found no aligned picture")
+    face = detect_face(frame.picture)
+    if face is None:
+        raise KitError("found no face in the picture (Dlib)")
+    return face
+
+
+def crop_face(frame: RecordedFrame, face: Face | Box | None = None, *, fill: float = FILL) -> FaceCrop:
+    """Cut the face out of a frame.
+
+    ``face`` is what :func:`find_face` found, or its box (left, top, right, bottom) in pixels, right and bottom
+    exclusive, from hairline to chin and cheek to cheek; None takes the whole frame. Raises :class:`KitError` when the
+    box is empty, outside the frame or too small, or holds no depth at all.
+    """
+    height, width = frame.depth.shape
+    found = face if isinstance(face, Face) else None
+    box: Box | None = face.box if isinstance(face, Face) else face
+    left, top, right, bottom = inner = box if box is not None else (0, 0, width, height)
     if right <= left or bottom <= top or left >= width or top >= height or right <= 0 or bottom <= 0:
-        found = f"{left} {top} {right} {bottom}"
-        raise KitError(f"box: found {found}, expected left < right and top < bottom inside {width}x{height} pixels")
-    side = max(right - left, bottom - top) / (1.0 if box is None else fill)
-    if side < SMALLEST_SIDE_PX:
-        raise KitError(f"box: found a face region of {side:.0f} pixels, expected at least {SMALLEST_SIDE_PX}")
-    x0, y0 = (left + right - side) / 2, (top + bottom - side) / 2
-    rows, columns = _inside(y0, side, height), _inside(x0, side, width)
-    part_mm = frame[rows, columns].astype(np.float32) * np.float32(unit_mm)
-    part_mm[frame[rows, columns] == 0] = np.nan
+        given = f"{left} {top} {right} {bottom}"
+        raise KitError(f"box: found {given}, expected left < right and top < bottom inside {width}x{height} pixels")
+    square = face_square(inner, 1.0 if box is None else fill)
+    if square.side < SMALLEST_SIDE_PX:
+        raise KitError(f"box: found a face region of {square.side:.0f} pixels, expected at least {SMALLEST_SIDE_PX}")
+    rows, columns = _inside(square.top, square.side, height), _inside(square.left, square.side, width)
+    part_mm = frame.depth[rows, columns].astype(np.float32) * np.float32(frame.unit_mm)
+    part_mm[frame.depth[rows, columns] == 0] = np.nan
     shifted = (left - columns.start, top - rows.start, right - columns.start, bottom - rows.start)
     labels, sizes = _pieces(part_mm)
     near_mm = _near(part_mm, shifted, labels, sizes)
@@ -114,68 +211,69 @@ def crop_face(
     # What lies outside the span is no face: it must not be averaged into one.
     crop_mm = _resample(
         np.where(surface, part_mm, np.float32(np.nan)),
-        _centres(x0 - columns.start, side / SIZE, SIZE),
-        _centres(y0 - rows.start, side / SIZE, SIZE),
-        step=side / SIZE,
+        _centres(square.left - columns.start, square.step, SIZE),
+        _centres(square.top - rows.start, square.step, SIZE),
+        step=square.step,
     )
-    crop = from_millimetres(crop_mm, depth_range)
-    writable = np.zeros(frame.shape, np.bool_)
-    polygon = None if outline is None else np.asarray(outline) - np.array([columns.start, rows.start])
+    writable = np.zeros(frame.depth.shape, np.bool_)
+    polygon = None if found is None else found.outline - np.array([columns.start, rows.start])
     solid = surface & (labels >= 0) & (sizes[labels] >= _smallest_piece((right - left) * (bottom - top)))
     # Specks beside the head are no face, unless holes or noise have left nothing but specks.
     area = solid if 2 * solid.sum() > surface.sum() else surface
     writable[rows, columns] = _face_area(area, None if box is None else shifted, polygon)
-    return crop, FaceRegion(x0, y0, side, depth_range, unit_mm, crop, writable)
+    crop = describe_crop(frame, from_millimetres(crop_mm, depth_range), depth_range, square, found)
+    return replace(crop, writable=writable)
 
 
-def cut_square(frame: npt.NDArray[np.uint16], left: float, top: float, side: float, *, unit_mm: float) -> FloatArray:
-    """A square of a camera frame (height, width) uint16, 0 = hole, as float32 (256, 256) millimetres, NaN = hole.
+def cut_square(frame: RecordedFrame, square: Square) -> FloatArray:
+    """A square of a frame as float32 (256, 256) millimetres, NaN = hole.
 
-    ``left``, ``top`` and ``side`` are in frame pixels, from their edges; what lies outside the frame is a hole. Holes
-    and depths more than 20 mm apart are not mixed. Raises :class:`KitError` for another frame or an empty square.
+    What lies outside the frame is a hole. Holes and depths more than 20 mm apart are not mixed. Raises
+    :class:`KitError` for an empty square.
     """
-    check_depth(frame, "frame", size=None)
-    if frame.ndim != 2 or not side > 0:
-        raise KitError(f"square: found a frame of {frame.shape} and a side of {side}, expected (height, width) and > 0")
-    frame_mm = np.where(frame > 0, frame * np.float32(unit_mm), np.float32(np.nan)).astype(np.float32)
-    return _resample(frame_mm, _centres(left, side / SIZE, SIZE), _centres(top, side / SIZE, SIZE), step=side / SIZE)
+    if not square.side > 0:
+        raise KitError(f"square: found a side of {square.side} pixels, expected more than 0")
+    left, top, step = square.left, square.top, square.step
+    return _resample(frame.millimetres(), _centres(left, step, SIZE), _centres(top, step, SIZE), step=step)
 
 
-def restore_face(frame: npt.NDArray[np.uint16], enhanced: DepthImage, region: FaceRegion) -> npt.NDArray[np.uint16]:
-    """The frame with an enhanced crop put back: a new array of the frame's shape, unit and hole value (0).
+def restore_face(frame: RecordedFrame, enhanced: DepthImage, crop: FaceCrop) -> RecordedFrame:
+    """The frame with an enhanced crop put back: a new depth array of the same shape, unit and hole value (0).
 
-    ``enhanced`` is uint16 (256, 256). An unchanged crop gives the frame back bit by bit. Raises :class:`KitError`
-    when shapes or dtypes do not fit.
+    ``enhanced`` is uint16 (256, 256). An unchanged crop gives the frame's depth back bit by bit. Raises
+    :class:`KitError` when shapes or dtypes do not fit.
     """
     check_depth(enhanced, "enhanced crop")
-    if enhanced.shape != (SIZE, SIZE) or frame.shape != region.writable.shape:
-        expected = f"{(SIZE, SIZE)} and {region.writable.shape}"
-        raise KitError(f"restore: found a crop of {enhanced.shape} and a frame of {frame.shape}, expected {expected}")
-    restored = frame.copy()
-    if np.array_equal(enhanced, region.crop):
-        return restored
-    height, width = frame.shape
-    rows, columns = _inside(region.top, region.side, height), _inside(region.left, region.side, width)
-    part = frame[rows, columns]
-    step = SIZE / region.side
-    xs = _centres((columns.start - region.left) * step, step, part.shape[1])
-    ys = _centres((rows.start - region.top) * step, step, part.shape[0])
-    after_mm, before_mm = (to_millimetres(depth, region.depth_range) for depth in (enhanced, region.crop))
-    writable = region.writable[rows, columns]
+    shape = None if crop.writable is None else crop.writable.shape
+    if enhanced.shape != (SIZE, SIZE) or crop.writable is None or frame.depth.shape != shape:
+        expected = f"{(SIZE, SIZE)} and {shape}"
+        found = f"a crop of {enhanced.shape} and a frame of {frame.depth.shape}"
+        raise KitError(f"restore: found {found}, expected {expected}")
+    restored = frame.depth.copy()
+    if np.array_equal(enhanced, crop.depth):
+        return replace(frame, depth=restored)
+    height, width = frame.depth.shape
+    left, top, side = crop.square
+    rows, columns = _inside(top, side, height), _inside(left, side, width)
+    part = frame.depth[rows, columns]
+    step = SIZE / side
+    xs = _centres((columns.start - left) * step, step, part.shape[1])
+    ys = _centres((rows.start - top) * step, step, part.shape[0])
+    after_mm, before_mm = (to_millimetres(depth, crop.depth_range) for depth in (enhanced, crop.depth))
     with np.errstate(invalid="ignore"):
-        part_mm = part.astype(np.float32) * np.float32(region.unit_mm)
-        beyond = part_mm - region.depth_range.near_mm
-        seen = (part > 0) & (beyond >= 0) & (beyond <= region.depth_range.span_mm)
+        part_mm = part.astype(np.float32) * np.float32(frame.unit_mm)
+        beyond = part_mm - crop.depth_range.near_mm
+        seen = (part > 0) & (beyond >= 0) & (beyond <= crop.depth_range.span_mm)
     change_mm = _resample(after_mm - before_mm, xs, ys, step=step, jump_mm=np.inf)
     fill_mm = _resample(after_mm, xs, ys, step=step)
     wanted_mm = np.where(part > 0, part_mm + change_mm, fill_mm)
-    if region.side <= SIZE:
+    if side <= SIZE:
         wanted_mm = np.where(part > 0, wanted_mm - _fine_noise(part_mm, before_mm, change_mm, xs, ys, step), wanted_mm)
-    write = writable & np.isfinite(wanted_mm) & (seen | (part == 0))
+    write = crop.writable[rows, columns] & np.isfinite(wanted_mm) & (seen | (part == 0))
     # 0 means hole in the frame: a measured pixel must not become one by rounding.
-    units = np.clip(np.rint(np.where(write, wanted_mm, 1) / region.unit_mm), 1, 65535)
+    units = np.clip(np.rint(np.where(write, wanted_mm, 1) / frame.unit_mm), 1, 65535)
     restored[rows, columns] = np.where(write, units, part).astype(np.uint16)
-    return restored
+    return replace(frame, depth=restored)
 
 
 def _fine_noise(
@@ -265,7 +363,8 @@ def _face_area(surface: Mask, box: Sequence[int] | None, outline: npt.NDArray[np
     (landmarks: certainly face) always counts.
     """
     height, width = surface.shape
-    face_px = min(height, width) if box is None else max(box[2] - box[0], box[3] - box[1])
+    # A box may reach far beyond the frame; what is closed and grown need not.
+    face_px = min(height, width) if box is None else min(max(box[2] - box[0], box[3] - box[1]), 2 * max(height, width))
     area = close_gaps(surface, max(face_px // 16, 1))
     if box is None:
         return area

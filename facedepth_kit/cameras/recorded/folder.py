@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.depth_files import depth_files, read_frame, read_picture
+from facedepth_kit.cameras.recorded.depth_files import aligned_picture, depth_files, read_frame, read_picture
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
@@ -70,12 +70,14 @@ class RecordingFolder:
 
     ``names`` are the frames' paths below ``root`` without their endings, ``damaged`` has a line for each file that
     could not be read so far: frames without a readable depth file are passed over, those whose picture or points cannot
-    be read come without them. ``unit_mm`` overrides what ``recording.json`` says. Raises :class:`KitError` when there
+    be read come without them. ``unit_mm`` overrides what ``recording.json`` says, ``image_suffix`` (``_ir.png``) names
+    the picture beside a depth file, by default ``_color`` or else ``_infrared``. Raises :class:`KitError` when there
     are no depth images, and for a damaged ``recording.json``: without it the unit would be a guess.
     """
 
-    def __init__(self, root: str | Path, *, unit_mm: float | None = None) -> None:
+    def __init__(self, root: str | Path, *, unit_mm: float | None = None, image_suffix: str | None = None) -> None:
         self.root = Path(root)
+        self._image_suffix = image_suffix
         if not self.root.is_dir():
             raise KitError(f"{self.root}: found no such folder, expected one of recordings")
         self._files: dict[str, Path] = {}
@@ -127,8 +129,11 @@ class RecordingFolder:
         return self._files[name]
 
     def picture_path(self, name: str) -> Path | None:
-        """The colour, otherwise the infrared file beside a frame; None without either."""
-        return aligned_beside(self.path(name))
+        """The picture's file beside a frame; None without one."""
+        if self._image_suffix is None:
+            return aligned_beside(self.path(name))
+        picture = aligned_picture(self.path(name), self._image_suffix)
+        return picture if picture.is_file() else None
 
     def read(self, name: str) -> RecordedFrame:
         """One frame. Raises :class:`KitError`, naming the file, when depth, picture or points are damaged."""

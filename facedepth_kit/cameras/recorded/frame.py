@@ -49,6 +49,8 @@ class RecordedFrame:
     simulated: bool = False
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.unit_mm) and self.unit_mm > 0):
+            raise KitError(f"{self.name}: found a unit of {self.unit_mm} mm, expected millimetres per step above 0")
         if self.depth.dtype != np.uint16 or self.depth.ndim != 2:
             raise KitError(
                 f"{self.name}: found depth {self.depth.dtype} of shape {self.depth.shape}, expected uint16 (height, "
@@ -59,3 +61,7 @@ class RecordedFrame:
                 f"{self.name}: found a picture of {self.picture.shape[:2]}, expected that of the depth image, "
                 f"{self.depth.shape}"
             )
+
+    def millimetres(self) -> npt.NDArray[np.float32]:
+        """The depth as float32 (height, width) millimetres, NaN = hole."""
+        return np.where(self.depth > 0, self.depth * np.float32(self.unit_mm), np.float32(np.nan)).astype(np.float32)

@@ -15,15 +15,13 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from facedepth_kit.cameras.recorded.folder import FolderWriter
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.realsense_streams import TIMEOUT_S, Captured, Streams, StreamSize
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.realsense_sdk import realsense_sdk
-
-if TYPE_CHECKING:
-    from facedepth_kit.cameras.recorded.folder import FolderWriter
 
 BAG_SUFFIXES = (".bag", ".db3")
 # Auto exposure of a D400 settles within half a second.

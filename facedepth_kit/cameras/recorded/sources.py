@@ -55,11 +55,11 @@ class ConcatenatedRecordings:
         return itertools.chain.from_iterable(self.members)
 
 
-def open_recordings(path: str | Path, *, unit_mm: float | None = None) -> Recordings:
-    """The data set at ``path``, by what is found there; nothing but names and ``recording.json`` is read.
+def open_recordings(path: str | Path, *, unit_mm: float | None = None, image_suffix: str | None = None) -> Recordings:
+    """The recordings at ``path``, by what is found there; nothing but names and ``recording.json`` is read.
 
-    ``unit_mm`` overrides the depth unit of a folder of depth images. Raises :class:`KitError` when there is nothing, or
-    nothing that is a recording.
+    ``unit_mm`` and ``image_suffix`` are :class:`RecordingFolder`'s; the others say both themselves. Raises
+    :class:`KitError` when there is nothing, or nothing that is a recording.
     """
     path = Path(path)
     if path.suffix.lower() in BAG_SUFFIXES and not path.is_dir():
@@ -69,4 +69,4 @@ def open_recordings(path: str | Path, *, unit_mm: float | None = None) -> Record
         raise KitError(f"{path}: found {found}, expected a folder of recordings or a RealSense .bag or .db3")
     if is_kinectfacedb(path):
         return KinectFaceDB(path)
-    return RecordingFolder(path, unit_mm=unit_mm)
+    return RecordingFolder(path, unit_mm=unit_mm, image_suffix=image_suffix)
