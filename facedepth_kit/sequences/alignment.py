@@ -1,8 +1,8 @@
 """Aligning two unsynchronised recordings in space and time without a calibration board (section 4, Figure 2).
 
 First the seconds between the two starts, from how much the pictures change; then the rigid transform between the
-cameras, from key points (section 4.1); then the clocks' difference to some milliseconds, as the shift at which those key
-points agree best (section 4.2).
+cameras, from key points (section 4.1); then the clocks' difference to some milliseconds, as the shift at which those
+key points agree best (section 4.2).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
@@ -21,7 +22,6 @@ from facedepth_kit.sequences.matching import KeyPoints, key_points, matched
 from facedepth_kit.sequences.recordings import PairedRecording, Stream
 from facedepth_kit.sequences.reprojection import Matrix, Reprojected, project, reproject, unproject
 
-Picture = npt.NDArray[np.uint8]
 FARTHEST_PX = 20.0  # distances beyond it are wrong matches and count as this
 
 
@@ -52,12 +52,12 @@ class AlignmentSettings:
 class Alignment:
     """What aligns a pair.
 
-    ``shift_ms`` is added to higher-quality time stamps to get the lower-quality clock, ``extrinsic`` float64 (4, 4) takes
-    higher-quality camera points into the lower-quality camera's axes, millimetres. ``losses`` float64 (n, 3) are shifts
-    and mean squared distances of key points in px²: to the nearest frame, as in equation 4, and (ours) to where the point
-    is between the two frames around the moment, which is not blurred by the frame rate: ``shift_ms`` is the latter's
-    minimum, ``nearest_shift_ms`` the former's. ``distance_px`` is the median distance after fitting the transform and
-    ``matches`` how many there were.
+    ``shift_ms`` is added to higher-quality time stamps to get the lower-quality clock, ``extrinsic`` float64 (4, 4)
+    takes higher-quality camera points into the lower-quality camera's axes, millimetres. ``losses`` float64 (n, 3) are
+    shifts and mean squared distances of key points in px²: to the nearest frame, as in equation 4, and (ours) to where
+    the point is between the two frames around the moment, which is not blurred by the frame rate: ``shift_ms`` is the
+    latter's minimum, ``nearest_shift_ms`` the former's. ``distance_px`` is the median distance after fitting the
+    transform and ``matches`` how many there were.
     """
 
     shift_ms: float
@@ -69,19 +69,19 @@ class Alignment:
 
 
 def nearest_frames(lower_ms: Matrix, higher_ms: Matrix, shift_ms: float) -> npt.NDArray[np.intp]:
-    """For each lower-quality time stamp the index of the nearest higher-quality one, shifted (equation 2); ties: the earlier."""
+    """For each lower-quality time stamp the index of the nearest shifted higher-quality one (equation 2)."""
     shifted = higher_ms + shift_ms
     after = np.clip(np.searchsorted(shifted, lower_ms), 1, len(shifted) - 1)
     return np.where(lower_ms - shifted[after - 1] <= shifted[after] - lower_ms, after - 1, after)
 
 
-def motion(stream: Stream, *, pictures: Callable[[int], Picture]) -> Matrix:
-    """How much each picture differs from the one before, per second: float64 (n - 1, 2) of time (ms) and mean change."""
-    import cv2
-
-    rows, before = [], None
+def motion(stream: Stream) -> Matrix:
+    """How much each picture differs from the one before: float64 (n - 1, 2) of time (ms) and mean change a second."""
+    rows: list[tuple[float, float]] = []
+    before: npt.NDArray[np.float32] | None = None
     for i, time in enumerate(stream.times_ms):
-        small = cv2.resize(pictures(i), (96, 96), interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = cv2.resize(stream.read(i).picture, (96, 96), interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = np.asarray(small, np.float32)
         if before is not None:
             step = max(time - stream.times_ms[i - 1], 1.0)
             rows.append(((time + stream.times_ms[i - 1]) / 2, float(np.abs(small - before).mean()) * 1000 / step))
@@ -90,7 +90,7 @@ def motion(stream: Stream, *, pictures: Callable[[int], Picture]) -> Matrix:
 
 
 def start_shift_ms(lower: Matrix, higher: Matrix, limit_s: float, *, step_ms: float = 10.0) -> float:
-    """The shift at which two motion curves (n, 2) are most alike, by correlation over at least half of the shorter one.
+    """The shift at which two motion curves (n, 2) correlate best, over at least half of the shorter one.
 
     Raises :class:`KitError` when nothing moves or no shift makes them alike.
     """
@@ -117,13 +117,15 @@ def start_shift_ms(lower: Matrix, higher: Matrix, limit_s: float, *, step_ms: fl
         best = max(best, (alike, start_l - start_h + offset * step_ms))
     if best[0] < 0.3:
         raise KitError(
-            f"alignment: found motion that correlates by {best[0]:.2f} at most, expected two recordings of one scene that "
-            f"start within {limit_s:g} s of each other"
+            f"alignment: found motion that correlates by {best[0]:.2f} at most, expected two recordings of one scene "
+            f"that start within {limit_s:g} s of each other"
         )
     return best[1]
 
 
-def fit_extrinsic(points_mm: Matrix, pixels: Matrix, camera: Callable[[Matrix], Matrix], start: Matrix, robust_px: float) -> Matrix:
+def fit_extrinsic(
+    points_mm: Matrix, pixels: Matrix, camera: Callable[[Matrix], Matrix], start: Matrix, robust_px: float
+) -> Matrix:
     """The rigid transform (4, 4) that brings points (n, 3) nearest to their pixels (n, 2): equation 4.
 
     Rotation as a quaternion and translation, both descended from ``start``; distances beyond ``robust_px`` count less
@@ -140,7 +142,9 @@ def fit_extrinsic(points_mm: Matrix, pixels: Matrix, camera: Callable[[Matrix], 
     def residual(values: Matrix) -> Matrix:
         return (camera(moved(values)) - pixels).ravel()
 
-    found = least_squares(residual, np.zeros(6), loss="soft_l1", f_scale=robust_px, max_nfev=60).x
+    found = np.zeros(6)
+    for loss in ("soft_l1", "cauchy"):  # the second forgets wrong matches altogether, from where the first has got to
+        found = least_squares(residual, found, loss=loss, f_scale=robust_px, max_nfev=60).x
     fitted = np.eye(4)
     fitted[:3, :3] = (Rotation.from_quat(np.append(found[:3], 1.0)) * turn).as_matrix()
     fitted[:3, 3] = shift + 1000.0 * found[3:]
@@ -158,8 +162,7 @@ class _Aligner:
     @cached_property
     def start_ms(self) -> float:
         """The shift to some tens of milliseconds."""
-        curves = [motion(s, pictures=lambda i, s=s: s.read(i).picture) for s in (self.pair.lower, self.pair.higher)]
-        return start_shift_ms(curves[0], curves[1], self.settings.starts_s)
+        return start_shift_ms(motion(self.pair.lower), motion(self.pair.higher), self.settings.starts_s)
 
     def lower(self, i: int) -> KeyPoints:
         """Key points of a lower-quality picture."""
@@ -222,8 +225,8 @@ class _Aligner:
         away = np.linalg.norm(to_pixels(there @ extrinsic[:3, :3].T + extrinsic[:3, 3]) - here, axis=1)
         if np.median(away) > 5.0:
             raise KitError(
-                f"{self.pair.folder}: found key points that stay {np.median(away):.1f} px apart at the median, expected "
-                "below 5 (two recordings of one rigid rig)"
+                f"{self.pair.folder}: found key points that stay {np.median(away):.1f} px apart at the median, "
+                "expected below 5 (two recordings of one rigid rig)"
             )
         return extrinsic, len(there), float(np.median(away))
 
@@ -231,12 +234,12 @@ class _Aligner:
         return project(points_mm, self.pair.lower.intrinsics)
 
     def losses(self, extrinsic: Matrix, around_ms: float) -> Matrix:
-        """Section 4.2: mean squared distances of key points in px² for shifts around one, (n, 3): shift, nearest, between.
+        """Section 4.2: shifts around one, and mean squared distances of key points in px² (nearest, between), (n, 3).
 
         Only key points with a partner in every candidate frame count: otherwise another shift would see other points.
         """
         settings = self.settings
-        steps = int(round(settings.search_ms / settings.step_ms))
+        steps = round(settings.search_ms / settings.step_ms)
         shifts = around_ms + settings.step_ms * np.arange(-steps, steps + 1)
         inside = self.inside(around_ms, settings.search_ms)
         if len(inside) < 4:
@@ -252,12 +255,16 @@ class _Aligner:
             if not len(here):
                 continue
             first, last = seen[after - 1 - candidates[0]], seen[after - candidates[0]]
-            share = ((moments - higher_ms[after - 1]) / (higher_ms[after] - higher_ms[after - 1])).clip(0, 1)[:, None, None]
+            share = ((moments - higher_ms[after - 1]) / (higher_ms[after] - higher_ms[after - 1])).clip(0, 1)[
+                :, None, None
+            ]
             for column, at in enumerate((np.where(share <= 0.5, first, last), first + share * (last - first))):
                 total[:, column] += np.minimum(((at - here) ** 2).sum(axis=-1), FARTHEST_PX**2).sum(axis=1)
             count += len(here)
         if count == 0:
-            raise KitError(f"{self.pair.folder}: found no key point that both cameras see over {settings.search_ms:g} ms")
+            raise KitError(
+                f"{self.pair.folder}: found no key point that both cameras see over {settings.search_ms:g} ms"
+            )
         return np.concatenate([shifts[:, None], total / count], axis=1)
 
     def _common(self, i: int, candidates: npt.NDArray[np.intp], extrinsic: Matrix) -> tuple[Matrix, Matrix]:

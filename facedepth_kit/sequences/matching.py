@@ -25,7 +25,7 @@ class KeyPoints:
 def key_points(picture: npt.NDArray[np.uint8], *, most: int = 1200) -> KeyPoints:
     """SIFT's key points of an RGB picture (rows, columns, 3), the strongest ``most``, with RootSIFT descriptors."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    found, descriptors = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.02).detectAndCompute(grey, None)
+    found, descriptors = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02).detectAndCompute(grey, None)
     if descriptors is None or len(found) == 0:
         return KeyPoints(np.empty((0, 2)), np.empty((0, 128), np.float32))
     root = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)).astype(np.float32)

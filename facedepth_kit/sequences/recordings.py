@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.folder import RecordingFolder, read_about
-from facedepth_kit.cameras.recorded.recording import Intrinsics
+from facedepth_kit.cameras.recorded.folder import RecordingFolder, read_metadata
+from facedepth_kit.cameras.recorded.frame import Intrinsics
 from facedepth_kit.common.errors import KitError
 
 LOWER, HIGHER = "lower", "higher"
@@ -19,7 +19,7 @@ LEAST_FRAMES = 10
 
 @dataclass(frozen=True, eq=False)
 class ColourDepth:
-    """One frame: ``depth_mm`` float32 (rows, columns), NaN = hole; ``picture`` uint8 (rows, columns, 3) RGB, aligned."""
+    """One frame: ``depth_mm`` float32 (rows, columns), NaN = hole; ``picture`` uint8 (rows, columns, 3) aligned RGB."""
 
     depth_mm: npt.NDArray[np.float32]
     picture: npt.NDArray[np.uint8]
@@ -35,13 +35,13 @@ class Stream:
     def __init__(self, folder: str | Path, *, gap_s: float = 2.0) -> None:
         self.folder = Path(folder)
         self._recording = RecordingFolder(self.folder)
-        about = read_about(self.folder)
+        about = read_metadata(self.folder)
         frames = about.frames or {}
         stamps = {name: frames.get(name, {}).get("timestamp_ms") for name in self._recording.names}
         missing = [name for name, stamp in stamps.items() if not isinstance(stamp, int | float)]
         if missing:
             raise KitError(
-                f"{self.folder}: found no timestamp_ms for {len(missing)} of {len(stamps)} frames (first: {missing[0]}), "
+                f"{self.folder}: found no timestamp_ms for {len(missing)} of {len(stamps)} frames ({missing[0]} ...), "
                 "expected one for each in recording.json"
             )
         if len(stamps) < LEAST_FRAMES:
@@ -56,7 +56,9 @@ class Stream:
         gap = float(np.diff(self.times_ms).max())
         if gap > gap_s * 1000:
             at = self.names[int(np.diff(self.times_ms).argmax())]
-            raise KitError(f"{self.folder}: found {gap / 1000:.1f} s without a frame after {at}, expected at most {gap_s:g} s")
+            raise KitError(
+                f"{self.folder}: found {gap / 1000:.1f} s without a frame after {at}, expected at most {gap_s:g} s"
+            )
 
     def __len__(self) -> int:
         """How many frames there are."""
@@ -78,7 +80,9 @@ class PairedRecording:
         self.folder = Path(folder)
         for part in (LOWER, HIGHER):
             if not (self.folder / part).is_dir():
-                raise KitError(f"{self.folder}: found no folder {part}, expected {LOWER} and {HIGHER}, one for each camera")
+                raise KitError(
+                    f"{self.folder}: found no folder {part}, expected {LOWER} and {HIGHER}, one for each camera"
+                )
 
     @cached_property
     def lower(self) -> Stream:

@@ -1,4 +1,4 @@
-"""The better camera's frame as the other camera would have seen it: rigid transforms, projection, z-buffer (equation 3)."""
+"""The better camera's frame as the other camera would have seen it: rigid transform, projection, z-buffer (eq. 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from facedepth_kit.cameras.recorded.recording import Intrinsics
+from facedepth_kit.cameras.recorded.frame import Intrinsics
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -22,8 +22,8 @@ LEAK_PX = 2  # how far around a pixel a nearer surface is looked for
 class Reprojected:
     """A frame in another camera's pixels.
 
-    ``depth_mm`` float32 (rows, columns), NaN where nothing arrives (equation 5 masks those out); ``source`` int64 is the
-    flat index of the pixel that arrived, -1 for none.
+    ``depth_mm`` float32 (rows, columns), NaN where nothing arrives (equation 5 masks those out); ``source`` int64 is
+    the flat index of the pixel that arrived, -1 for none.
     """
 
     depth_mm: FloatArray
@@ -56,7 +56,7 @@ def unproject(depth_mm: FloatArray, camera: Intrinsics) -> Matrix:
 
 
 def project(points_mm: Matrix, camera: Intrinsics) -> Matrix:
-    """Points (..., 3) in the camera's axes to pixels (..., 2): x right, y down, the top left pixel's centre at (0, 0)."""
+    """Points (..., 3) in the camera's axes to pixels (..., 2); the top left pixel's centre is (0, 0)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = 1.0 / points_mm[..., 2:]
     return points_mm[..., :2] * scale * (camera.fx, camera.fy) + (camera.cx, camera.cy)
@@ -71,7 +71,9 @@ def _splat(
     height, width = nearest.shape
     for i in range(len(depth)):
         half_x, half_y, z = reach[i, 0], reach[i, 1], np.float32(depth[i])
-        for row in range(max(int(np.ceil(pixels[i, 1] - half_y)), 0), min(int(np.floor(pixels[i, 1] + half_y)), height - 1) + 1):
+        for row in range(
+            max(int(np.ceil(pixels[i, 1] - half_y)), 0), min(int(np.floor(pixels[i, 1] + half_y)), height - 1) + 1
+        ):
             for column in range(
                 max(int(np.ceil(pixels[i, 0] - half_x)), 0), min(int(np.floor(pixels[i, 0] + half_x)), width - 1) + 1
             ):

@@ -1,10 +1,11 @@
-"""Two depth cameras that record the same person at once, simulated: what the second paper's rig would write (section 4).
+"""Two depth cameras that record one person at once, simulated: what the second paper's rig would write (section 4).
 
 A person turns round once and then moves freely in a textured room. A lower-quality sensor (as an iPhone's TrueDepth)
 and a higher-quality one (as a Kinect v2) are mounted side by side; each has its own clock, its own start and its own
 jittering frame rate. What the alignment has to find, and the depth without noise, are stored apart in ``truth/``:
 
-    PAIR/lower/NNNN_depth.png, NNNN_color.png, recording.json     PAIR/higher/...     PAIR/truth/truth.json, NNNN_depth.png
+    PAIR/lower/NNNN_depth.png, NNNN_color.png, recording.json     PAIR/higher/...     PAIR/truth/truth.json,
+    NNNN_depth.png
 
 Nobody of these people exists. Sensor models: Kinect v2 after Fankhauser et al. 2015; no published model of TrueDepth
 beyond arm's length was found, so its error is fitted to the raw row of the paper's Table 1.
@@ -22,12 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.folder import FolderWriter
-from facedepth_kit.cameras.recorded.recording import Intrinsics, Recording
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.people.bodies import BodyParameters, body_mesh, draw_body, load_body_model
 from facedepth_kit.faces.people.parametric import rotation
-from facedepth_kit.rendering.zbuffer import Camera, ColouredMesh, Light, Mesh, render_view
+from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
+from facedepth_kit.rendering.shading import Light, render_view
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -43,12 +46,14 @@ ROOMS = 6  # section 4: six different environments
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How long and how fast both cameras record, and how they may be mounted (ranges are ours unless a section is named).
+    """How long and how fast both cameras record, and how they may be mounted; ours unless a section is named.
 
     ``seconds`` of section 4 are 30. ``lower_fps`` and ``higher_fps`` are mean rates; each interval varies by
     ``jitter_share``. ``shift_ms`` is the range of the clocks' difference (section 4.2), ``start_s`` how much later one
     camera may start than the other. ``offset_mm`` and ``turn_deg`` bound the unknown mounting on each axis.
-    ``distance_mm`` is the person's, as in section 1.
+    ``distance_mm`` is the person's, as in section 1. ``lower_patch_mm`` and ``lower_fine_mm`` are the standard deviations
+    of the lower-quality sensor's error at 1.65 m, in patches of about ``lower_patch_px`` and from pixel to pixel: fitted
+    to the raw row of Table 1 (57 mm over the person).
     """
 
     seconds: float = 30.0
@@ -60,7 +65,7 @@ class PairSettings:
     offset_mm: tuple[float, float, float] = (120.0, 60.0, 30.0)
     turn_deg: tuple[float, float, float] = (4.0, 4.0, 3.0)
     distance_mm: tuple[float, float] = (1400.0, 1900.0)
-    lower_patch_mm: float = 92.0
+    lower_patch_mm: float = 70.0
     lower_fine_mm: float = 6.0
     lower_patch_px: float = 11.0
 
@@ -73,8 +78,8 @@ class PairSettings:
 class PairTruth:
     """What the simulator knows and the alignment has to find.
 
-    ``shift_ms`` is added to a higher-quality time stamp to get the lower-quality clock; ``extrinsic`` float64 (4, 4) takes
-    points of the higher-quality camera (x right, y down, z forward, millimetres) into the lower-quality one's.
+    ``shift_ms`` is added to a higher-quality time stamp to get the lower-quality clock; ``extrinsic`` float64 (4, 4)
+    takes points of the higher-quality camera (x right, y down, z forward, millimetres) into the lower-quality one's.
     ``person`` and ``room`` are numbers: the out-of-fold split must keep both apart (section 5).
     """
 
@@ -90,7 +95,7 @@ class _Actor:
 
     body: BodyParameters
     colours: FloatArray
-    swings: dict[str, tuple[npt.NDArray[np.float64], ...]]
+    swings: dict[str, tuple[npt.NDArray[np.floating], ...]]
     turn_s: float
 
     def mesh(self, seconds: float) -> Mesh:
@@ -108,8 +113,10 @@ class _Actor:
         return body_mesh(replace(self.body, joints_deg=joints, turn_deg=turn))
 
 
-def _texture(points_mm: FloatArray, rng: np.random.Generator, waves: int, wavelength_mm: tuple[float, float]) -> FloatArray:
-    """A pattern in space, float32 (n, 3) about -1..1, sampled at points (n, 3): blotches with edges, as print on cloth."""
+def _texture(
+    points_mm: FloatArray, rng: np.random.Generator, waves: int, wavelength_mm: tuple[float, float]
+) -> FloatArray:
+    """A pattern in space at points (n, 3), float32 (n, 3) about -1..1: blotches with edges, as print on cloth."""
     total = np.zeros((len(points_mm), 3), np.float32)
     for _ in range(waves):
         direction = rng.normal(size=3)
@@ -131,13 +138,14 @@ def _draw_actor(rng: np.random.Generator, turn_s: float) -> _Actor:
     colours = skin * (1 + 0.25 * _texture(rest, rng, 10, (8.0, 60.0)))
     colours = colours * (1 - clothed) + cloth * clothed
     colours = colours * (1 - hairy) + rng.uniform(0.02, 0.3) * (1 + 0.4 * _texture(rest, rng, 8, (6.0, 40.0))) * hairy
-    swings = {}
-    for name, angles in body.joints_deg.items():
+    swings: dict[str, tuple[npt.NDArray[np.floating], ...]] = {}
+    for name, posture in body.joints_deg.items():
+        angles = np.asarray(posture)
         if name.endswith("Leg"):  # standing, a little bent
-            angles, reach = np.asarray(angles) * (0.05, 0.3, 0.6), rng.uniform(0, 4, 3)
+            angles, reach = angles * (0.05, 0.3, 0.6), rng.uniform(0, 4, 3)
         else:
             reach = rng.uniform(3, 22, 3) if name.endswith("Arm") else rng.uniform(1, 7, 3)
-        swings[name] = (np.asarray(angles), reach, rng.uniform(0.2, 0.9, 3), rng.uniform(0, 2 * np.pi, 3))
+        swings[name] = (angles, reach, rng.uniform(0.2, 0.9, 3), rng.uniform(0, 2 * np.pi, 3))
     return _Actor(body, np.clip(colours, 0.01, 0.95).astype(np.float32), swings, turn_s)
 
 
@@ -160,14 +168,19 @@ def _room(rng: np.random.Generator, distance_mm: float, floor_mm: float) -> list
     parts = [
         _patch(np.array([-2200.0, floor_mm, back]), np.array([4400.0, 0, 0]), np.array([0, 2900.0, 0]), rng),
         _patch(
-            np.array([-2200.0, floor_mm, back]), np.array([0, 0, distance_mm - 500 - back]), np.array([4400.0, 0, 0]), rng
+            np.array([-2200.0, floor_mm, back]),
+            np.array([0, 0, distance_mm - 500 - back]),
+            np.array([4400.0, 0, 0]),
+            rng,
         ),
     ]
     for _ in range(int(rng.integers(2, 5))):
         side = rng.choice([-1.0, 1.0])
         corner = np.array([side * rng.uniform(450, 900), floor_mm, back + rng.uniform(80, 450)])
         turn = rotation(float(rng.uniform(-50, 50)), 0, 0)
-        parts.append(_patch(corner, turn @ [rng.uniform(250, 600), 0, 0], np.array([0, rng.uniform(400, 1500), 0]), rng))
+        parts.append(
+            _patch(corner, turn @ [rng.uniform(250, 600), 0, 0], np.array([0, rng.uniform(400, 1500), 0]), rng)
+        )
     return parts
 
 
@@ -192,7 +205,7 @@ def _camera(of: Intrinsics) -> Camera:
 
 
 def _seen_from(parts: list[ColouredMesh], distance_mm: float, into: Matrix) -> list[ColouredMesh]:
-    """Parts around the person's hips, as a camera sees them that stands where ``into`` takes the lower-quality one's points.
+    """Parts around the person's hips in the axes of a camera; ``into`` takes the lower-quality camera's points there.
 
     Mesh axes are x right, y up, z towards the camera; cameras' are x right, y down, z forward.
     """
@@ -200,7 +213,9 @@ def _seen_from(parts: list[ColouredMesh], distance_mm: float, into: Matrix) -> l
     turn, shift = flip @ into[:3, :3] @ flip, flip @ into[:3, 3]
     middle = np.array([0.0, 0.0, -distance_mm])
     return [
-        replace(part, mesh=Mesh(((part.mesh.vertices_mm + middle) @ turn.T + shift).astype(np.float32), part.mesh.triangles))
+        replace(
+            part, mesh=Mesh(((part.mesh.vertices_mm + middle) @ turn.T + shift).astype(np.float32), part.mesh.triangles)
+        )
         for part in parts
     ]
 
@@ -237,7 +252,7 @@ def sense_lower(
 
 
 def sense_higher(depth_mm: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """What a Kinect v2 makes of a true depth (h, w) mm: float32 mm, NaN = hole (Fankhauser et al. 2015, flying pixels)."""
+    """What a Kinect v2 makes of a true depth (h, w) mm, float32 mm, NaN = hole: Fankhauser's noise, flying pixels."""
     filled = np.nan_to_num(depth_mm)
     z = filled / 1000.0
     slope = np.hypot(cv2.Sobel(filled, cv2.CV_32F, 1, 0), cv2.Sobel(filled, cv2.CV_32F, 0, 1)) / 8
@@ -307,13 +322,16 @@ def simulate_pair(
             name = f"{i:04d}"
             _write_truth(folder / TRUTH / f"{name}_depth.png", clean, person)
             measured = _steps(sense_lower(clean, settings, noise, lasting))
-            writer.write(Recording(name, measured, 1.0, _noisy(picture, noise), simulated=True), timestamp_ms=lower_ms[i])
+            writer.write(
+                RecordedFrame(name, measured, 1.0, _noisy(picture, noise), simulated=True), timestamp_ms=lower_ms[i]
+            )
     with FolderWriter(
         folder / HIGHER, unit_mm=1.0, intrinsics=HIGHER_CAMERA, simulated=True, overwrite=overwrite
     ) as writer:
-        for i, (clean, picture, _) in enumerate(frames(higher_s, HIGHER_CAMERA, np.linalg.inv(extrinsic))):
+        into = np.asarray(np.linalg.inv(extrinsic), np.float64)
+        for i, (clean, picture, _) in enumerate(frames(higher_s, HIGHER_CAMERA, into)):
             measured = _steps(sense_higher(clean, noise))
-            frame = Recording(f"{i:04d}", measured, 1.0, _noisy(picture, noise), simulated=True)
+            frame = RecordedFrame(f"{i:04d}", measured, 1.0, _noisy(picture, noise), simulated=True)
             writer.write(frame, timestamp_ms=higher_ms[i])
     content = {
         "shift_ms": shift_ms,
@@ -343,10 +361,11 @@ def read_clean_depth(folder: str | Path, name: str) -> tuple[FloatArray, npt.NDA
     """The depth without noise of a lower-quality frame, float32 mm, NaN = nothing there, and the person's mask."""
     path = Path(folder) / TRUTH / f"{name}_depth.png"
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.ndim != 2:
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
         raise KitError(f"{path}: found no readable depth, expected a simulated pair's truth")
-    person = (stored & 0x8000) > 0
-    depth_mm = (stored & 0x7FFF).astype(np.float32) / 4
+    steps = np.asarray(stored, np.uint16)
+    person = (steps & 0x8000) > 0
+    depth_mm = (steps & 0x7FFF).astype(np.float32) / 4
     return np.where(depth_mm > 0, depth_mm, np.float32(np.nan)), person
 
 
