@@ -34,6 +34,8 @@ COMMANDS = {
     "evaluate-recordings": ("evaluate:evaluate_recordings", "the tables' measures on recordings of your own"),
     "record": ("cameras:record", "record from a RealSense camera"),
     "live": ("cameras:live", "watch a camera: face, depth, attack or not"),
+    "simulate-pair": ("sequences:simulate_pair", "two depth cameras record one person (simulated)"),
+    "align": ("sequences:align", "align two cameras' recordings in time and space"),
     "figures": ("notebooks:figures", "run the notebooks, make every table and figure"),
     "notebooks": ("notebooks:notebooks", "make the stored notebooks from their sources"),
 }

@@ -7,9 +7,11 @@ key points agree best (section 4.2).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.sequences.matching import KeyPoints, key_points, matched
 from facedepth_kit.sequences.recordings import PairedRecording, Stream
 from facedepth_kit.sequences.reprojection import Matrix, Reprojected, project, reproject, unproject
@@ -149,6 +152,34 @@ def fit_extrinsic(
     fitted[:3, :3] = (Rotation.from_quat(np.append(found[:3], 1.0)) * turn).as_matrix()
     fitted[:3, 3] = shift + 1000.0 * found[3:]
     return fitted
+
+
+def write_alignment(path: str | Path, alignment: Alignment, *, overwrite: bool = False) -> None:
+    """Write an alignment as JSON, for :func:`read_alignment`."""
+    content = {
+        "shift_ms": alignment.shift_ms,
+        "nearest_shift_ms": alignment.nearest_shift_ms,
+        "extrinsic": alignment.extrinsic.tolist(),
+        "losses": alignment.losses.tolist(),
+        "distance_px": alignment.distance_px,
+        "matches": alignment.matches,
+    }
+    with write_atomically(path, overwrite=overwrite) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_alignment(path: str | Path) -> Alignment:
+    """An alignment from its file. Raises :class:`KitError` for anything else."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        extrinsic = np.asarray(content["extrinsic"], np.float64).reshape(4, 4)
+        losses = np.asarray(content["losses"], np.float64).reshape(-1, 3)
+        shifts = float(content["shift_ms"]), float(content["nearest_shift_ms"])
+        return Alignment(*shifts, extrinsic, losses, float(content["distance_px"]), int(content["matches"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise KitError(
+            f"{path}: found no readable alignment ({error}), expected one written by facedepth align"
+        ) from None
 
 
 class _Aligner:

@@ -19,7 +19,9 @@ from facedepth_kit.sequences.alignment import (
     fit_extrinsic,
     lowest,
     nearest_frames,
+    read_alignment,
     start_shift_ms,
+    write_alignment,
 )
 from facedepth_kit.sequences.matching import key_points, matched
 from facedepth_kit.sequences.recordings import PairedRecording
@@ -88,12 +90,18 @@ def test_matches_are_mutual_and_near(pair: Path) -> None:
     assert len(set(near[:, 0])) == len(set(near[:, 1])) == len(near)
 
 
-def test_a_simulated_pair_is_aligned(pair: Path) -> None:
+def test_a_simulated_pair_is_aligned(pair: Path, tmp_path: Path) -> None:
     truth, found = read_truth(pair), align(PairedRecording(pair), QUICK)
     assert abs(found.shift_ms - truth.shift_ms) < 12  # 3.5 seconds; the papers' 30 give more to go by
     assert rotation_between_deg(found.extrinsic, truth.extrinsic) < 0.5
     assert np.linalg.norm(found.extrinsic[:3, 3] - truth.extrinsic[:3, 3]) < 12
     assert found.losses.shape[1] == 3
+    write_alignment(tmp_path / "alignment.json", found)
+    again = read_alignment(tmp_path / "alignment.json")
+    assert (again.shift_ms, again.matches) == (found.shift_ms, found.matches)
+    np.testing.assert_array_equal(again.extrinsic, found.extrinsic)
+    with pytest.raises(KitError, match="no readable alignment"):
+        read_alignment(pair / "lower" / "recording.json")
 
 
 def test_the_same_seed_writes_the_same_pair(pair: Path, tmp_path: Path) -> None:

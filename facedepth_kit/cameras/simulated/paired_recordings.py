@@ -51,9 +51,9 @@ class PairSettings:
     ``seconds`` of section 4 are 30. ``lower_fps`` and ``higher_fps`` are mean rates; each interval varies by
     ``jitter_share``. ``shift_ms`` is the range of the clocks' difference (section 4.2), ``start_s`` how much later one
     camera may start than the other. ``offset_mm`` and ``turn_deg`` bound the unknown mounting on each axis.
-    ``distance_mm`` is the person's, as in section 1. ``lower_patch_mm`` and ``lower_fine_mm`` are the standard deviations
-    of the lower-quality sensor's error at 1.65 m, in patches of about ``lower_patch_px`` and from pixel to pixel: fitted
-    to the raw row of Table 1 (57 mm over the person).
+    ``distance_mm`` is the person's, as in section 1. ``lower_patch_mm`` and ``lower_fine_mm`` are the deviations
+    of the lower-quality sensor's error at 1.65 m, in patches of about ``lower_patch_px`` and from pixel to pixel:
+    fitted to the raw row of Table 1 (57 mm over the person).
     """
 
     seconds: float = 30.0
