@@ -17,7 +17,7 @@ TURNS, SHIFTS = ("yaw", "pitch", "roll"), ("right", "down", "forward")
 
 
 class AlignmentPanel(parts.Panel):
-    """See :func:`alignment_panel`. Widgets are attributes: ``frame``, ``shift_ms``, ``turns`` and ``offsets`` by name."""
+    """See :func:`alignment_panel`. Widgets: ``frame``, ``shift_ms``, ``turns`` and ``offsets`` by name."""
 
     def __init__(self, pair: PairedRecording, alignment: Alignment) -> None:
         super().__init__()
