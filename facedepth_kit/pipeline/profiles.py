@@ -19,7 +19,8 @@ class Profile:
     ``calibration_pairs``: pairs on which the rows without learning are held against the published ones;
     ``calibration_seconds``: how long the calibration notebook searches on.
     ``people`` of the simulated camera data sets (KinectFaceDB has 52), two sessions each; ``camera_frames`` of the
-    simulated RealSense recordings.
+    simulated RealSense recordings. ``pair_seconds`` of a simulated recording of two cameras (the second paper: 30), of
+    which ``pair_frames`` frames are used to align them.
     ``cell_seconds``: how long one cell may take before a headless run gives up; None waits for ever.
     """
 
@@ -35,6 +36,8 @@ class Profile:
     evaluation_batch: int
     people: int
     camera_frames: int
+    pair_seconds: float
+    pair_frames: int
     cell_seconds: int | None
 
 
@@ -54,6 +57,8 @@ PROFILES = {
             evaluation_batch=8,
             people=2,
             camera_frames=6,
+            pair_seconds=2.0,
+            pair_frames=10,
             cell_seconds=600,
         ),
         Profile(
@@ -69,6 +74,8 @@ PROFILES = {
             evaluation_batch=16,
             people=12,
             camera_frames=60,
+            pair_seconds=6.0,
+            pair_frames=40,
             cell_seconds=3_600,
         ),
         Profile(
@@ -84,6 +91,8 @@ PROFILES = {
             evaluation_batch=64,
             people=52,
             camera_frames=400,
+            pair_seconds=30.0,
+            pair_frames=120,
             cell_seconds=None,
         ),
     )

@@ -59,16 +59,16 @@ print((pair.lower.times_ms[1:8] - pair.lower.times_ms[:7]).round(1))
 
 # %%
 from facedepth_kit.plots.alignment import before_and_after
-from facedepth_kit.plots.colours import colourize_mm
+from facedepth_kit.plots.colours import frame_picture
 
 middle = len(pair.lower) // 2
 here, there = pair.lower.read(middle), pair.higher.read(middle)
 figure = before_and_after(
     {
         "lower quality: colour": here.picture,
-        "lower quality: depth": colourize_mm(here.depth_mm),
+        "lower quality: depth": frame_picture(here.depth_mm, 1100.0, span_mm=1600.0),
         "higher quality: colour": there.picture,
-        "higher quality: depth": colourize_mm(there.depth_mm),
+        "higher quality: depth": frame_picture(there.depth_mm, 1100.0, span_mm=1600.0),
     }
 )
 work.show(figure, width=1000)
@@ -112,7 +112,7 @@ caption = (
     "Mean squared distance of key points for each shift between the clocks, as in section 4.2 (nearest frame) and with "
     "each point placed between the two frames around the moment (ours). Simulated person, room and cameras."
 )
-work.save_figure(figure, "shabanov_shift.png", caption, width=700)
+work.save_figure(figure, "two_cameras_shift.png", caption, width=700)
 
 # %%
 import numpy as np
@@ -129,7 +129,7 @@ rows = [
     {"quantity": "their median distance (px)", "found": found.distance_px, "true": None},
 ]
 caption = f"What the alignment found in {settings.seconds:g} simulated seconds, beside the truth (the paper: 30 seconds)."
-work.save_table("shabanov_alignment", rows, caption, digits=3)
+work.save_table("two_cameras", rows, caption, digits=3)
 
 # %% [markdown]
 # ## Before and after
@@ -154,7 +154,7 @@ def carried(shift_ms: float, extrinsic: np.ndarray) -> np.ndarray:
 start_ms = pair.lower.times_ms[0] - pair.higher.times_ms[0]
 pictures = {"before": carried(start_ms, np.eye(4)), "after": carried(found.shift_ms, found.extrinsic)}
 caption = "One camera's picture over the other's, before and after alignment. Simulated person, room and cameras."
-work.save_figure(before_and_after(pictures), "shabanov_alignment.png", caption, width=700)
+work.save_figure(before_and_after(pictures), "two_cameras.png", caption, width=700)
 
 # %% [markdown]
 # **Exercise.** Put the sliders back to the found values and move the shift by 40 ms. Where do you see it first, and
