@@ -25,7 +25,8 @@ from facedepth_kit.sequences.matching import KeyPoints, key_points, matched
 from facedepth_kit.sequences.recordings import PairedRecording, Stream
 from facedepth_kit.sequences.reprojection import Matrix, Reprojected, project, reproject, unproject
 
-FARTHEST_PX = 20.0  # distances beyond it are wrong matches and count as this
+FARTHEST_PX = 20.0  # distances beyond it count as this
+WRONG_PX = 3.0  # a match that comes no nearer than that at any shift is wrong
 
 
 @dataclass(frozen=True)
@@ -289,9 +290,14 @@ class _Aligner:
             share = ((moments - higher_ms[after - 1]) / (higher_ms[after] - higher_ms[after - 1])).clip(0, 1)[
                 :, None, None
             ]
-            for column, at in enumerate((np.where(share <= 0.5, first, last), first + share * (last - first))):
-                total[:, column] += np.minimum(((at - here) ** 2).sum(axis=-1), FARTHEST_PX**2).sum(axis=1)
-            count += len(here)
+            nearest, between = (
+                np.minimum(((at - here) ** 2).sum(axis=-1), FARTHEST_PX**2)
+                for at in (np.where(share <= 0.5, first, last), first + share * (last - first))
+            )
+            # A wrong match comes near at no shift, so it goes whatever the shift is.
+            right = between.min(axis=0) < WRONG_PX**2
+            total += np.stack([nearest[:, right].sum(axis=1), between[:, right].sum(axis=1)], axis=1)
+            count += int(right.sum())
         if count == 0:
             raise KitError(
                 f"{self.pair.folder}: found no key point that both cameras see over {settings.search_ms:g} ms"

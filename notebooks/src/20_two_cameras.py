@@ -119,16 +119,17 @@ import numpy as np
 
 from facedepth_kit.sequences.reprojection import rotation_between_deg
 
+away_deg = rotation_between_deg(found.extrinsic, truth.extrinsic)
 away_mm = float(np.linalg.norm(found.extrinsic[:3, 3] - truth.extrinsic[:3, 3]))
 rows = [
     {"quantity": "time shift (ms)", "found": found.shift_ms, "true": truth.shift_ms},
     {"quantity": "time shift, nearest frame (ms)", "found": found.nearest_shift_ms, "true": truth.shift_ms},
-    {"quantity": "rotation off (degrees)", "found": rotation_between_deg(found.extrinsic, truth.extrinsic), "true": 0.0},
+    {"quantity": "rotation off (degrees)", "found": away_deg, "true": 0.0},
     {"quantity": "translation off (mm)", "found": away_mm, "true": 0.0},
     {"quantity": "key points", "found": found.matches, "true": None},
     {"quantity": "their median distance (px)", "found": found.distance_px, "true": None},
 ]
-caption = f"What the alignment found in {settings.seconds:g} simulated seconds, beside the truth (the paper: 30 seconds)."
+caption = f"What the alignment found in {settings.seconds:g} simulated seconds beside the truth (the paper records 30)."
 work.save_table("two_cameras", rows, caption, digits=3)
 
 # %% [markdown]
