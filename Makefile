@@ -7,6 +7,7 @@
 #   make stress                   the panel notebooks headless, 100 runs with a time limit each (RUNS=100)
 #   make lab                      JupyterLab on copies of the notebooks, in my_notebooks
 #   make bench                    the benchmarks
+#   make book                     the executed notebooks as a static site, build/book/html/index.html (PROFILE=...)
 #   make doctor                   what is installed, found and missing
 #   make notebooks                notebooks/*.ipynb from notebooks/src/*.py
 #   make lock                     requirements.lock from environment.yml (UPGRADE=1 for newer versions)
@@ -21,13 +22,16 @@ RUNS ?= 100
 VENV_PYTHON := .venv/bin/python
 READY := .venv/ready
 
-.PHONY: help setup figures test test-browser stress lint lab bench doctor notebooks check-notebooks lock clean distclean
+.PHONY: help setup figures book test test-browser stress lint lab bench doctor notebooks check-notebooks lock clean distclean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 figures: $(READY)
 	@$(VENV_PYTHON) -m facedepth_kit.cli figures --profile "$(PROFILE)" $(ARGS)
+
+book: $(READY)
+	@$(VENV_PYTHON) tools/book.py --profile "$(PROFILE)" $(ARGS)
 
 test: lint
 	@$(VENV_PYTHON) -m pytest tests $(ARGS)

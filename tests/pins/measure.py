@@ -17,6 +17,7 @@ from facedepth_kit.cameras.recorded.face_crop import crop_face
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, SensorSettings, StructuredLight
 from facedepth_kit.cameras.simulated.stage import Scene, draw_person, seat, shoot, wall
+from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import HOLE, DepthImage, to_unit
 from facedepth_kit.enhancers import available, get, stand_in
 from facedepth_kit.enhancers.ddrnet import NAME as DDRNET
@@ -31,6 +32,7 @@ from facedepth_kit.rendering.shading import Light, render_view
 FOLDER = Path(__file__).parent
 SEED = 2023
 PAIRS = 24
+DIGITS = 7
 
 SENSORS: dict[str, SensorSettings] = {"Kinect v1": StructuredLight(), "D435": ActiveStereo()}
 CAMERAS = {
@@ -198,9 +200,9 @@ INDEX = {
 
 def read(table: str) -> pd.DataFrame:
     """A table as it was last written."""
-    return pd.read_csv(FOLDER / f"{table}.csv", index_col=INDEX[table])
+    return read_table(FOLDER / f"{table}.csv").set_index(INDEX[table])
 
 
 def write(table: str) -> None:
     """Measure a table and keep it."""
-    TABLES[table]().to_csv(FOLDER / f"{table}.csv", float_format="%.7g", lineterminator="\n")
+    write_table(FOLDER / f"{table}.csv", TABLES[table]().reset_index(), significant=DIGITS)
