@@ -15,16 +15,11 @@ from facedepth_kit.common.paths import PACKAGE
 ALLOWED = {"enhancers/__init__.py", *(f"cli/{path.name}" for path in (PACKAGE / "cli").glob("*.py"))}
 # Still to be mended.
 KNOWN = {
-    "common/settings.py",
     "enhancers/ddrnet.py",
     "enhancers/learned.py",
-    "faces/people/bodies.py",
-    "faces/people/outfit.py",
-    "faces/people/parametric.py",
     "networks/trainer.py",
     "panels/compare.py",
     "panels/degradation.py",
-    "panels/faces.py",
     "panels/parts.py",
 }
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}

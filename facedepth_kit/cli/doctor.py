@@ -36,6 +36,7 @@ EXTRAS = {
     "dev": "tests and checks",
     "photos": "MediaPipe's .task files for photos",
 }
+NEED_REPOSITORY = ("book", "dev")
 
 
 @dataclass(frozen=True)
@@ -159,23 +160,25 @@ def packages() -> Iterator[Finding]:
         locked = {}
     as_tested: list[str] = []
     for extra in ("", *EXTRAS):
-        unfit = []
+        if extra in NEED_REPOSITORY and not locked:
+            continue
+        missing, unfit = [], []
         for requirement in (entry for entry in requirements if _belongs(entry, extra)):
             name, version = requirement.name, _version(requirement)
             pinned = locked.get(canonicalize_name(name), version)
             if version is None:
-                unfit.append(f"{name} is not installed")
+                missing.append(name)
             elif not requirement.specifier.contains(version, prereleases=True):
-                unfit.append(f"{name} {version}, the kit needs {requirement.specifier}")
+                unfit.append(f"{name} is {version}, the kit needs {requirement.specifier}")
             elif version != pinned:
                 yield Finding(topic, "note", f"{name} {version}, tested with {pinned} (requirements.lock)")
             else:
                 as_tested.append(f"{name} {version}")
-        if extra and unfit:
-            text = f"the extra {extra} is not complete ({'; '.join(unfit)}): {EXTRAS[extra]}"
-            yield Finding(topic, "absent", text, installation(extra))
-        else:
-            yield from (Finding(topic, "broken", text, installation()) for text in unfit)
+        problems = [*unfit, f"no {', '.join(missing)}"] if missing else unfit
+        if problems:
+            package = f"the extra {extra} ({EXTRAS[extra]})" if extra else DISTRIBUTION
+            text = f"{package} is not complete: {'; '.join(problems)}"
+            yield Finding(topic, "absent" if extra else "broken", text, installation(extra))
     if as_tested:
         state = f"{len(as_tested)} direct dependencies {'as tested' if locked else 'of fitting versions'}"
         yield Finding(topic, "ok", f"{state}: {', '.join(sorted(as_tested))}")

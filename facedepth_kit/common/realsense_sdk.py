@@ -18,7 +18,7 @@ def realsense_sdk() -> Any:
         return _import_sdk()
     except ModuleNotFoundError as error:
         raise KitError(
-            f"RealSense SDK: found no module {error.name}, expected pyrealsense2 (it has no wheel for every platform)"
+            f"RealSense SDK: found no module {error.name}, expected the extra cameras (not every platform has it)"
         ) from None
     except ImportError as error:
         if "libusb" not in str(error):

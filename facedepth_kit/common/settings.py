@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import write_atomically
 
 T = TypeVar("T")
 
@@ -79,8 +80,6 @@ def load_yaml(kind: type[T], path: str | Path) -> T:
 def save_yaml(settings: Any, path: str | Path, *, overwrite: bool = False) -> None:
     """Write settings as YAML, whole or not at all; an existing file is kept unless ``overwrite``."""
     import yaml
-
-    from facedepth_kit.common.paths import write_atomically
 
     with write_atomically(Path(path), overwrite=overwrite) as temporary:
         Path(temporary).write_text(yaml.safe_dump(to_dict(settings), sort_keys=False), encoding="utf-8")

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import DepthImage, DepthRange
+from facedepth_kit.faces.people.landmarks import landmarks_68_mm
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh, load_model
 from facedepth_kit.pairs.store import SynthesisSettings, render_ground_truth
-from facedepth_kit.rendering.camera import fit_camera
+from facedepth_kit.rendering.camera import fit_camera, project_points
 
 DRAWN = "drawn by lot"
 UNITS = "faceunits/"
@@ -70,8 +71,6 @@ class FaceChoice:
 
     def landmarks(self) -> npt.NDArray[np.float64]:
         """The face model's own 68 landmarks in the image of :meth:`render`, float64 (68, 2) pixels."""
-        from facedepth_kit.faces.people.landmarks import landmarks_68_mm
-        from facedepth_kit.rendering.camera import project_points
 
         parameters = self.parameters()
         camera = fit_camera(face_mesh(parameters), fill=FILL)

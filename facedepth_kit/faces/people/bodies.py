@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.parametric import rotation
+from facedepth_kit.faces.people.subdivision import subdivision_matrix
 from facedepth_kit.rendering.mesh import Mesh, quad_triangles
 
 FloatArray = npt.NDArray[np.float32]
@@ -71,7 +72,6 @@ class BodyModel:
 @lru_cache(maxsize=2)
 def load_body_model(levels: int = 1) -> BodyModel:
     """The body model, refined ``levels`` times (1: about 108,000 triangles); cached."""
-    from facedepth_kit.faces.people.subdivision import subdivision_matrix
 
     with resources.files("facedepth_kit.faces.people").joinpath("body_model.npz").open("rb") as file:
         asset = dict(np.load(file))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from facedepth_kit.faces.people.parametric import FaceParameters, Placement, clip_mesh, load_model, read_asset, rotation
+from facedepth_kit.faces.people.subdivision import subdivision_matrix
 from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, grid_triangles, quad_triangles, vertex_normals
 
 FloatArray = npt.NDArray[np.float32]
@@ -203,8 +204,6 @@ class _Body:
 
 @lru_cache(maxsize=1)
 def _body() -> _Body:
-    from facedepth_kit.faces.people.subdivision import subdivision_matrix
-
     asset = read_asset(
         "body_base", "body_quads", "body_head", "body_names", "body_deltas", "body_millimetres", "millimetres"
     )

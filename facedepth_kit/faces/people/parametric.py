@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.faces.people.subdivision import subdivision_matrix
 from facedepth_kit.rendering.mesh import Mesh, quad_triangles
 
 FloatArray = npt.NDArray[np.float32]
@@ -112,7 +114,6 @@ def read_asset(*names: str) -> dict[str, npt.NDArray[Any]]:
 def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
     """The face model refined ``levels`` times (2: about PRNet's number of triangles), face only or whole head;
     cached."""
-    from facedepth_kit.faces.people.subdivision import subdivision_matrix
 
     asset = read_asset("base", "deltas", "skin", "eyes", "names", "sliders", "millimetres")
     unit = float(asset["millimetres"])
@@ -343,8 +344,6 @@ def _coarse_mm(parameters: FaceParameters) -> FloatArray:
     model = load_model(extent=parameters.extent)
     unknown = [name for name in parameters.targets if name not in model.rows]
     if unknown:
-        from facedepth_kit.common.errors import KitError
-
         raise KitError(
             f"face target: found {unknown[0]!r}, expected a name of face_model.npz such as {model.units[0]!r}"
         )
