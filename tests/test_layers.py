@@ -18,9 +18,6 @@ KNOWN = {
     "enhancers/ddrnet.py",
     "enhancers/learned.py",
     "networks/trainer.py",
-    "panels/compare.py",
-    "panels/degradation.py",
-    "panels/parts.py",
 }
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 

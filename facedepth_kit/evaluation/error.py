@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import run_jobs
 from facedepth_kit.common.parts import open_parts, read_description
 from facedepth_kit.common.paths import weights_dir, write_atomically
 from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import DepthImage, Mask, check_depth, holes, to_unit
+from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.pairs.store import PairStore
 
 if TYPE_CHECKING:
@@ -270,7 +272,6 @@ class ErrorParts:
 
 def weights_key(names: Iterable[str]) -> str:
     """What the numbers of these enhancers depend on beside the pairs: their model cards, which name the weights."""
-    from facedepth_kit.enhancers.ddrnet import checkpoint_state
 
     digest = hashlib.sha256(checkpoint_state().encode())  # DDRNet's own weights, where the user has brought them
     for name in names:
@@ -290,7 +291,6 @@ def _part_name(folder: Path, store: Path, names: tuple[str, ...], start: int, st
 
 def _write_part(folder: Path, store: Path, names: tuple[str, ...], start: int, stop: int, batch_size: int) -> int:
     """Measure some pairs and write their errors; the job of a worker."""
-    from facedepth_kit import enhancers
 
     functions = {name: enhancers.get(name).enhance for name in names}
     face, image = _errors(PairStore(store), functions, range(start, stop), batch_size, lambda done: None)

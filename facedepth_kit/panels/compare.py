@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from facedepth_kit.cameras.recorded.sources import open_recordings
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, to_millimetres
 from facedepth_kit.evaluation.error import face_rmse
@@ -96,8 +97,6 @@ class EnhancerPanel(parts.Panel):
         """Offer a depth file, or the first recordings of a folder or ``.bag``. Raises :class:`KitError`."""
         path = Path(path).expanduser()
         if path.is_dir() or path.suffix.lower() == ".bag":
-            from facedepth_kit.cameras.recorded.sources import open_recordings
-
             found = list(from_recordings(open_recordings(path), FROM_FOLDER))
             if not found:
                 raise KitError(f"{path}: found no recording with a face that Dlib sees, expected one")

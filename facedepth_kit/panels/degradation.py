@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import repository_root
 from facedepth_kit.common.settings import load_yaml, save_yaml
@@ -234,7 +235,6 @@ class DegradationPanel(parts.Panel):
 
     def refresh(self) -> None:
         """Degrade the face that is picked, enhance it, and show all of it."""
-        from facedepth_kit import enhancers
 
         choice, settings = self.choice(), self.settings()
         if self._rendered is None or self._rendered[0] != choice:

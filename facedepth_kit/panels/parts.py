@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.panels.debouncer import Debouncer
 
@@ -65,7 +66,6 @@ class Panel:
 
     def announce(self, enhancer: str) -> None:
         """Say that the network behind an enhancer is being loaded, if it is: the kernel is deaf meanwhile."""
-        from facedepth_kit import enhancers
 
         if enhancer not in self._warm and enhancers.get(enhancer).kind == "learned":
             self.say(f"loading {enhancer} ...")
@@ -157,6 +157,5 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool 
 
 def able_enhancers() -> list[str]:
     """Names of the enhancers that run here, for a picker."""
-    from facedepth_kit import enhancers
 
     return enhancers.available()
