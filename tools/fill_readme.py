@@ -17,6 +17,8 @@ from pandas import DataFrame
 
 from facedepth_kit.common.paths import figures_dir, repository_root, write_atomically
 from facedepth_kit.common.tables import markdown_table, read_table, records
+from facedepth_kit.enhancers.frames import carries_measured_bias
+from facedepth_kit.evaluation.camera_tables import sensor_finding
 from facedepth_kit.evaluation.decision_tables import attack_finding, attack_rows
 from facedepth_kit.evaluation.published import ORIGINS, tally
 
@@ -88,6 +90,11 @@ def finding() -> str:
     return f"**{attack_finding(read('pad_decisions'), 'DL-Delta-1')}**\n"
 
 
+def sensors() -> str:
+    """In what the simulated sensors are not like the paper's cameras."""
+    return f"{sensor_finding(read('table_5'), read('table_5_variants'))}\n"
+
+
 def claims() -> str:
     """How many of the papers' claims hold, by where the kit's number comes from."""
     rows = []
@@ -106,7 +113,8 @@ def real() -> str:
     rows: dict[str, dict[str, str]] = {}
     for folder, title in RECORDINGS.items():
         for line in records(read(folder, "recordings").dropna(subset="punched_rmse_mm")):
-            row = rows.setdefault(line["enhancer"], {"enhancer": shown_name(line["enhancer"])})
+            bias = " + measured bias" if carries_measured_bias(line["enhancer"]) else ""
+            row = rows.setdefault(line["enhancer"], {"enhancer": shown_name(line["enhancer"]) + bias})
             row[f"{title}, mm"] = f"{number(line['punched_rmse_mm'], 2)} ({number(line['punched_median_frame_mm'], 2)})"
             row[f"{title}, roughness (100)"] = number(line["roughness"], 2)
     return markdown_table(rows.values())
@@ -165,6 +173,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "not run": not_run,
     "cameras": cameras,
     "claims": claims,
+    "sensors": sensors,
     "finding": finding,
     "attacks": attacks,
     "real frames": real_frames,

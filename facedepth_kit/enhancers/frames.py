@@ -54,9 +54,14 @@ def recording_enhancer(name: str) -> Enhance:
     :class:`KitError` for an unknown name, and where weights or a package are missing.
     """
     enhancer = able_enhancer(name)
-    if enhancer.kind != "learned":
+    if not carries_measured_bias(name):
         return enhancer.enhance
     return lambda depth: add_measured_bias(depth, enhancer.enhance(depth))
+
+
+def carries_measured_bias(name: str) -> bool:
+    """Whether that enhancer's output on recordings is corrected by the measured bias (ours), which tables must say."""
+    return enhancers.get(name).kind == "learned"
 
 
 def able_enhancer(name: str) -> enhancers.Enhancer:

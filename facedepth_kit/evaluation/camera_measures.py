@@ -35,7 +35,7 @@ Prepare = Callable[[Iterable[RecordedFrame], list[LeftOut]], Iterator[FaceCrop]]
 
 INDEX = "index.json"
 ARRAYS = ("depth", "mask", "landmarks", "marks", "outline", "picture")
-NAMES = ("name", "person", "session", "variant", "simulated", "unit_mm")
+NAMES = ("name", "person", "session", "variant", "simulated", "unit_mm", "frame_size")
 
 
 class FaceStore:
@@ -68,7 +68,7 @@ class FaceStore:
                 arrays = {name: file[name] for name in ARRAYS if name in file}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise KitError(f"{path}: found a damaged file ({error}), expected a prepared image") from error
-        names = {key: entry[key] for key in NAMES}
+        names = {key: entry[key] for key in NAMES} | {"frame_size": tuple(entry["frame_size"])}
         return FaceCrop(
             **arrays, **names, depth_range=DepthRange(**entry["depth_range"]), square=Square(*entry["square"])
         )

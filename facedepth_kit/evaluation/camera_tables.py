@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facedepth_kit.common.tables import Table, records
+from facedepth_kit.common.tables import Table, frame, records
 from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.prepared_faces import NEUTRAL, PROFILES
 from facedepth_kit.evaluation.published import (
@@ -225,6 +225,37 @@ def isolation_rows(lines: Sequence[Row], *, simulated: bool) -> list[Row]:
         verdict = similar_in_isolation([line[f"{what}_correlation"] for line in lines], what)
         found.append(_remark(verdict, f"KinectFaceDB, {what}", "least correlation", simulated))
     return found
+
+
+def sensor_finding(lines: Table, variants: Table) -> str:
+    """In what the simulated sensors differ from the paper's cameras, in words; from the lines of Table V.
+
+    ``lines`` are :func:`long_table`'s, ``variants`` :func:`variant_rows`'. Empty where nothing is simulated.
+    """
+    table, alone = frame(lines), frame(variants).set_index("variant")
+    table = table[table["simulated"].astype(bool)]
+    if not len(table):
+        return ""
+    fitted = table[table["origin"] == "fitted"]
+    failed = [
+        f"{line['condition']} ({line['metric']}, {line['note']})"
+        for line in records(fitted[fitted["verdict"] == WORDS[False]])
+    ]
+    listed = "; ".join(failed) or "none"
+    sentences = [f"Of the {len(fitted)} numbers that the sensors were fitted to, {len(failed)} fail: {listed}."]
+    filled = table[(table["metric"] == "mean") & table["row"].str.startswith(("Hf-", "Sp-"))]
+    for camera in ("KinectFaceDB", "RealSense D435"):
+        rough = filled[filled["condition"] == f"{camera}, roughness"].dropna(subset=["value", "published"])
+        share = float((rough["value"].astype(float) / rough["published"].astype(float)).mean())
+        sentences.append(f"Filled rows of {camera} are {share:.2f} times as rough as published.")
+    eyes = alone["holes_none"].astype(float)
+    if "OcclusionEyes" in eyes:
+        others = eyes.drop("OcclusionEyes").mean()
+        sentences.append(
+            f"Most holes of KinectFaceDB come from sunglasses: {eyes['OcclusionEyes']:.1f} % of the face with them, "
+            f"{others:.1f} % on average in the other variants."
+        )
+    return " ".join(sentences)
 
 
 def _remark(verdict: Verdict, condition: str, metric: str, simulated: bool) -> Row:

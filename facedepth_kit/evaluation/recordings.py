@@ -21,7 +21,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir
 from facedepth_kit.common.tables import read_table
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, from_millimetres
-from facedepth_kit.enhancers.frames import recording_enhancer
+from facedepth_kit.enhancers.frames import carries_measured_bias, recording_enhancer
 from facedepth_kit.evaluation.camera_measures import Measures, measure_image
 from facedepth_kit.evaluation.prepared_faces import LeftOut, left_out_for
 from facedepth_kit.evaluation.punched import PunchedRow, evaluate_punched
@@ -111,7 +111,8 @@ def summary_rows(measures: Sequence[Measures], punched: Sequence[PunchedRow] = (
 
     ``roughness`` and ``holes`` are in percent as in Table V (with the step at the mask's border), ``noise_mm`` is the
     kernel on measured pixels alone; ``changed`` is Table VI's falsification in percent; ``plausible`` the share of
-    frames whose nose stands out of the best sheet of paper.
+    frames whose nose stands out of the best sheet of paper; ``measured_bias`` whether the enhancer's output was joined
+    to what was measured (ours, :mod:`facedepth_kit.enhancers.measured_bias`).
     """
     at_holes = {row.enhancer: row for row in punched}
     lines = []
@@ -120,6 +121,7 @@ def summary_rows(measures: Sequence[Measures], punched: Sequence[PunchedRow] = (
         percent = {key: 100 * _mean(rows, key) for key in ("roughness", "holes")}
         line = {
             "enhancer": name,
+            "measured_bias": carries_measured_bias(name),
             "frames": len(rows),
             **percent,
             "noise_mm": CAMERA_SPAN_MM * _mean(rows, "noise"),

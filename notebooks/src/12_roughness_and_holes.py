@@ -228,6 +228,18 @@ theirs = difference["roughness"] / difference["holes"]
 print(f"each percent of holes adds {slope / 100:.3f} to {base:.2f} without holes; published rows: {theirs:.3f}")
 
 # %% [markdown]
+# ## How good are the simulated cameras?
+#
+# The sensors were fitted to the row *None*; the other rows follow from them, or do not. What is off:
+
+# %%
+from IPython.display import Markdown
+
+from facedepth_kit.evaluation.camera_tables import sensor_finding
+
+Markdown(sensor_finding(lines, variants))
+
+# %% [markdown]
 # ## Verdicts
 #
 # The simulated sensors were calibrated on the row *None*. So that row is compared within a tolerance, and the others

@@ -80,6 +80,7 @@ near, far = (
     camera_study.named(stores[REALSENSE], stores[REALSENSE].entries[i]["name"])
     for i in by_distance[:: len(by_distance) - 1]
 )
+frame_sizes = sorted({f"{image.frame_size[0]}x{image.frame_size[1]}" for image in (near, far)})
 titles = [f"{image.depth_range.near_mm / 1000:.2f} m, {256 * image.square.step:.0f} px" for image in (near, far)]
 colour = [samples.cut_to_face(image.picture, image.shown) for image in (near, far)]
 depth = [
@@ -89,8 +90,8 @@ depth = [
 
 # %%
 caption = (
-    f"After Figure 2: {where[REALSENSE]}, 1280x720, at two distances (nearest point of the face); px: side of the "
-    "square cut out, here scaled to 256. Depth is masked by the face."
+    f"After Figure 2: {where[REALSENSE]}, {' and '.join(frame_sizes)}, at two distances (nearest point of the face); "
+    "px: side of the square cut out, here scaled to 256. Depth is masked by the face."
 )
 work.save_figure(samples.distance_rows(colour, depth, titles), "figure_02.png", caption, width=520)
 
@@ -151,8 +152,8 @@ most = max(others, key=lambda i: len(sizes[i]))
 
 
 def about(image: FaceCrop) -> str:
-    cut = f"{256 * image.square.step:.0f} px scaled to 256"
-    return f"{where[REALSENSE]}. Depth 1280x720, face region {cut}, nearest {image.depth_range.near_mm:.0f} mm"
+    size, cut = "x".join(map(str, image.frame_size)), f"{256 * image.square.step:.0f} px scaled to 256"
+    return f"{where[REALSENSE]}. Depth {size}, face region {cut}, nearest {image.depth_range.near_mm:.0f} mm"
 
 
 # %%

@@ -232,7 +232,10 @@ if own and suffix:
     rows = summary_rows(report.measures, report.punched)
 
 # %%
-caption = "Means over the frames of your own in which Dlib finds a face (0 frames: none in the data folder)."
+caption = (
+    "Means over the frames of your own in which Dlib finds a face (0 frames: none in the data folder). measured_bias: "
+    "the output is joined to what was measured (ours)."
+)
 work.save_table("recordings_measures", rows, caption, digits=3)
 
 # %% [markdown]
@@ -248,10 +251,13 @@ work.save_table("recordings_measures", rows, caption, digits=3)
 from IPython.display import Markdown, display
 
 from facedepth_kit.common.tables import markdown_table
+from facedepth_kit.enhancers.frames import carries_measured_bias
 from facedepth_kit.evaluation.recordings import kept_tables
 
 shown = ["enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm"]
 for title, table in kept_tables().items():
+    joined = table["enhancer"].map(carries_measured_bias)  # outputs joined to what was measured, as in enhance
+    table["enhancer"] += joined.map({True: " + measured bias", False: ""})
     text = markdown_table(table[shown], digits=3)
     display(Markdown(f"**{title.replace('_', ' ')}**\n\n{text}"))
 

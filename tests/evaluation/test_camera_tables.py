@@ -18,6 +18,7 @@ from facedepth_kit.evaluation.camera_tables import (
     long_table,
     mark_rows,
     reduction_rows,
+    sensor_finding,
     table_5,
     table_6,
     table_7,
@@ -173,3 +174,23 @@ def test_the_pad_errors_reduction_is_the_claim_and_a_better_filter_is_named() ->
     assert "Hf-FFA, without learning, has 0.090, this 0.100" in row["note"]
     measured["DL-Delta-1"][key] = 0.02
     assert reduction_rows(measured, [], simulated=True)[0]["verdict"] == "holds"
+
+
+def test_what_the_simulated_sensors_lack_is_said_in_words() -> None:
+    measured = {
+        "None": {"kinectfacedb_holes_mean": 2.15, "kinectfacedb_holes_std": 4.0},
+        "Hf-L": {"kinectfacedb_roughness_mean": 1.09 / 2, "realsense_roughness_mean": 0.97},
+    }
+    lines = long_table("V", measured, ["None", "Hf-L"])
+    variants = [
+        {"variant": "Neutral", "holes_none": 1.0},
+        {"variant": "OcclusionEyes", "holes_none": 7.8},
+        {"variant": "Smile", "holes_none": 1.4},
+    ]
+    text = sensor_finding(lines, variants)
+    assert "8 numbers that the sensors were fitted to, 1 fail: KinectFaceDB, holes (std, off by +81.0%" in text
+    assert "Filled rows of KinectFaceDB are 0.50 times as rough as published." in text
+    assert "Filled rows of RealSense D435 are 1.00 times" in text
+    assert "7.8 % of the face with them, 1.2 % on average" in text
+    real = long_table("V", measured, ["None"], real=["kinectfacedb", "realsense"])
+    assert sensor_finding(real, variants) == ""

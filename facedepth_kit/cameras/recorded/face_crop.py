@@ -100,7 +100,8 @@ class FaceCrop:
     """The face of a recorded frame: what enhancers are given and evaluations measure.
 
     ``name``, ``person``, ``session``, ``variant``, ``simulated`` and ``unit_mm`` are the frame's. ``depth`` is uint16
-    (256, 256) with hole 65535 over ``depth_range``; ``square`` is where it was cut from. In pixels of the crop:
+    (256, 256) with hole 65535 over ``depth_range``; ``square`` is where it was cut from, in a frame of ``frame_size``
+    (width, height) pixels. In pixels of the crop:
     ``mask`` bool (256, 256), the hull of the landmarks, where the face is measured; ``landmarks`` float64 (68, 2),
     ``marks`` (n, 2) the data set's own points; ``outline`` (m, 2) a polygon on the face with half of its forehead, to
     show it by; ``picture`` the aligned colour or infrared picture, uint8 (256, 256[, 3]). ``writable`` is a mask of the
@@ -122,6 +123,7 @@ class FaceCrop:
     session: str = ""
     variant: str = ""
     simulated: bool = False
+    frame_size: tuple[int, int] = (SIZE, SIZE)
 
     @property
     def shown(self) -> Mask:
@@ -145,6 +147,7 @@ def describe_crop(
         session=frame.session,
         variant=frame.variant,
         simulated=frame.simulated,
+        frame_size=(frame.depth.shape[1], frame.depth.shape[0]),
     )
     if face is None:
         return crop
