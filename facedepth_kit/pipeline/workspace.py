@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import figures_dir, repository_root, results_dir, write_atomically
@@ -63,6 +64,12 @@ class Workspace:
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator of its own for every purpose, so that adding a cell does not change the numbers of the next."""
         return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
+
+    @property
+    def camera_data(self) -> CameraData:
+        """How much is simulated, and where it is kept, where the user has no camera recordings."""
+        sizes = self.profile.people, self.profile.camera_frames
+        return CameraData(self.cache, self.seed, *sizes, progress=self.by_hand)
 
     def find(self, name: str) -> Path:
         """A table or picture by file name: this run's, or the profile's last one.

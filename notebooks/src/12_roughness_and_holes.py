@@ -47,10 +47,9 @@ work
 # it is.
 
 # %%
-from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.evaluation import camera_study
 
-data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+data = work.camera_data
 stores = {camera: camera_study.camera_faces(data, camera) for camera in camera_study.CAMERAS}
 for camera, store in stores.items():
     print(

@@ -45,14 +45,13 @@ work
 # mouth changes centimetres.
 
 # %%
-from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.camera_tables import CONDITIONS
 from facedepth_kit.evaluation.published import KINECTFACEDB
 from facedepth_kit.plots.grids import strip
 from facedepth_kit.plots.samples import face_limits, face_window, masked_face, sample_rows
 
-data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+data = work.camera_data
 store = camera_study.camera_faces(data, KINECTFACEDB)
 images = {variant: camera_study.sample(store, "0025", variant) for variant in CONDITIONS.values()}
 work.show(strip({variant: image.picture for variant, image in images.items()}))
@@ -73,10 +72,9 @@ my_condition = ""  # your answer: none, mouth or paper
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.evaluation.camera_measures import read_measures
 from facedepth_kit.evaluation.camera_tables import long_table, table_6
 
-measures = [row for row in read_measures(work.find("camera_measures.csv")) if row.camera == KINECTFACEDB]
+measures = camera_study.camera_measures(data, KINECTFACEDB)
 measured = table_6(measures)
 variants = [row.variant for row in measures if row.enhancer == "None"]
 counts = {condition: variants.count(variant) for condition, variant in CONDITIONS.items()}

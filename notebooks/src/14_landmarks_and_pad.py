@@ -41,19 +41,22 @@ work
 #
 # Dlib finds these in the colour picture; the depth image gives a value for each. KinectFaceDB has six more, marked by
 # hand: eyes, nose tip, corners of the mouth, chin.
+#
+# The measures are those of notebook 12. If that has not been run, this cell takes them now, which takes a while; a bar
+# shows how far it is.
 
 # %%
-from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.evaluation import camera_study
-from facedepth_kit.evaluation.camera_measures import read_measures
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
 from facedepth_kit.plots.landmarks import dlib_landmarks
 
-data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+data = work.camera_data
 stores = {camera: camera_study.camera_faces(data, camera) for camera in camera_study.CAMERAS}
 store = stores[KINECTFACEDB]
-measures = read_measures(work.find("camera_measures.csv"))
+measures = [row for camera in stores for row in camera_study.camera_measures(data, camera)]
 kinect = [row for row in measures if row.camera == KINECTFACEDB]
+
+# %%
 (image,) = camera_study.landmark_examples(store, kinect, 1, "OpenMouth")
 caption = (
     "After Figure 12: Dlib's 68 landmarks, counted from one as in the paper, as found in a picture of the "

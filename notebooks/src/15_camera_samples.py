@@ -41,15 +41,16 @@ work
 
 # %%
 from facedepth_kit import enhancers
-from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.cameras.recorded.face_crop import FaceCrop
 from facedepth_kit.evaluation import camera_study
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
 from facedepth_kit.plots import samples
 
-data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+data = work.camera_data
 stores = {camera: camera_study.camera_faces(data, camera) for camera in camera_study.CAMERAS}
 where = {camera: camera_study.origin(store, camera) for camera, store in stores.items()}
+
+# %%
 name = "DL-Delta-1" if "DL-Delta-1" in enhancers.available() else "Telea+bilateral"
 image = camera_study.sample(stores[KINECTFACEDB], "0011", "LightOn")
 figure = samples.enhancement_concept(

@@ -44,12 +44,12 @@ work
 # `data/realsense` (or in that folder of the one that FACEDEPTH_DATA names), simulated ones otherwise.
 
 # %%
-from facedepth_kit.cameras.data_sets import CameraData, realsense
+from facedepth_kit.cameras.data_sets import realsense
 from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
 choices = [FaceChoice(3, "smile"), FaceChoice(1), FaceChoice(4, "open mouth", yaw_deg=20.0)]
 drawn = [synthetic(choice, seed=work.seed + number) for number, choice in enumerate(choices)]
-data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+data = work.camera_data
 recorded = list(from_recordings(first_of_each(realsense(data)), 3))
 print(f"{len(drawn)} drawn faces, {len(recorded)} of a camera ({recorded[0].note if recorded else 'none found'})")
 

@@ -47,10 +47,10 @@ work
 # is the *geometric PAD error*: zero for a plausible face.
 
 # %%
-from facedepth_kit.cameras.data_sets import CameraData, realsense
+from facedepth_kit.cameras.data_sets import realsense
 from facedepth_kit.panels import FaceChoice, first_of_each, from_recordings, synthetic
 
-data = CameraData(work.cache, work.seed, work.profile.people, work.profile.camera_frames, progress=work.by_hand)
+data = work.camera_data
 recordings = realsense(data)
 recorded = list(from_recordings(first_of_each(recordings), 8))
 drawn = [synthetic(FaceChoice(1), seed=work.seed), synthetic(FaceChoice(3, "smile"), seed=work.seed + 1)]
@@ -186,5 +186,6 @@ if bona_fide and attacks:
 #
 # ## What you have seen
 #
-# Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This was the last
-# notebook. The map of all of them is in [00_start_here](00_start_here.ipynb).
+# Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This ends the
+# story of the first paper. **Next:** [20_two_cameras](20_two_cameras.ipynb) begins the second one, in which a better
+# camera is the teacher.

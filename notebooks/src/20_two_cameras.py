@@ -13,9 +13,9 @@
 #
 # *Part 6: Learning from a better camera*
 #
-# **Goal.** Record a person with two depth cameras that know nothing of each other, and bring the better camera's frames
-# into the other one's view. This is how Shabanov et al. (the kit's second paper, sections 3 and 4) get training data
-# for denoising without a calibration board and without a cable between the cameras.
+# **Goal.** Record a person with two depth cameras that know nothing of each other, and bring the better camera's
+# frames into the other one's view. This is how Shabanov et al. (the kit's second paper, sections 3 and 4) get training
+# data for denoising without a calibration board and without a cable between the cameras.
 #
 # **You will learn** what has to be found (one rigid transform and one time shift), how key points find both, and how
 # far to trust the result.
@@ -76,13 +76,13 @@ work.show(figure, width=1000)
 # %% [markdown]
 # ## Predict
 #
-# The clocks are off by at most 60 ms, the cameras stand some centimetres apart. Which of the two does more damage if
+# The clocks are off by at most `60 ms`, the cameras stand some centimetres apart. Which of the two does more damage if
 # it is ignored: on the wall, and on a hand that moves at a metre a second?
 #
 # ## Align by hand
 #
-# The better camera's picture is laid over the other one in squares. Where both fit, lines run on from square to square.
-# Try the sliders, then let the button show what the search of the next section finds.
+# The better camera's picture is laid over the other one in squares. Where both fit, lines run on from square to
+# square. Try the sliders, then let the button show what the search of the next section finds.
 
 # %%
 from facedepth_kit.panels.alignment import alignment_panel
@@ -98,10 +98,10 @@ panel
 #
 # 1. How much the pictures change from frame to frame gives the difference of the *starts*.
 # 2. Key points (SIFT here; the paper's SuperPoint comes with no package) of the one picture are matched with those of
-#    the other, reprojected by the current estimate. The transform that brings them together is fitted, and the matching
-#    begins again with the better estimate (equation 4).
-# 3. For shifts within 60 ms of the start, in steps of 5 ms, each frame gets the nearest partner (equation 2). At the
-#    right shift the key points of what *moves* agree best.
+#    the other, reprojected by the current estimate. The transform that brings them together is fitted, and the
+#    matching begins again with the better estimate (equation 4).
+# 3. For shifts within `60 ms` of the start, in steps of `5 ms`, each frame gets the nearest partner (equation 2). At
+#    the right shift the key points of what *moves* agree best.
 
 # %%
 from facedepth_kit.plots.alignment import loss_over_shift
@@ -129,6 +129,8 @@ rows = [
     {"quantity": "key points", "found": found.matches, "true": None},
     {"quantity": "their median distance (px)", "found": found.distance_px, "true": None},
 ]
+
+# %%
 caption = f"What the alignment found in {settings.seconds:g} simulated seconds beside the truth (the paper records 30)."
 work.save_table("two_cameras", rows, caption, digits=3)
 
@@ -152,22 +154,24 @@ def carried(shift_ms: float, extrinsic: np.ndarray) -> np.ndarray:
     return chequered(here.picture, arrived.picture(frame.picture))
 
 
+# %%
 start_ms = pair.lower.times_ms[0] - pair.higher.times_ms[0]
 pictures = {"before": carried(start_ms, np.eye(4)), "after": carried(found.shift_ms, found.extrinsic)}
 caption = "One camera's picture over the other's, before and after alignment. Simulated person, room and cameras."
 work.save_figure(before_and_after(pictures), "two_cameras.png", caption, width=700)
 
 # %% [markdown]
-# **Exercise.** Put the sliders back to the found values and move the shift by 40 ms. Where do you see it first, and
+# **Exercise.** Put the sliders back to the found values and move the shift by `40 ms`. Where do you see it first, and
 # where not at all?
 #
 # <details><summary>Solution</summary>
 #
 # The room does not move, so no shift shows there: the transform alone decides, and a few millimetres are seen at once
-# at the edges of the boards. A hand at a metre a second is 4 cm further after 40 ms: some 14 pixels here.
+# at the edges of the boards. A hand at a metre a second is 4 cm further after `40 ms`: some 14 pixels here.
 # </details>
 #
 # ## What you have seen
 #
 # Two recordings that share nothing but the scene, aligned by what both saw. The paper goes on to learn from such pairs
-# what the lower-quality camera should have measured; the kit does not have that part yet.
+# what the lower-quality camera should have measured; the kit does not have that part yet. The map of all notebooks is
+# in [00_start_here](00_start_here.ipynb).
