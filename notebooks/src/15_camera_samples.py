@@ -81,7 +81,6 @@ near, far = (
     camera_study.named(stores[REALSENSE], stores[REALSENSE].entries[i]["name"])
     for i in by_distance[:: len(by_distance) - 1]
 )
-frame_sizes = sorted({f"{image.frame_size[0]}x{image.frame_size[1]}" for image in (near, far)})
 titles = [f"{image.depth_range.near_mm / 1000:.2f} m, {256 * image.square.step:.0f} px" for image in (near, far)]
 colour = [samples.cut_to_face(image.picture, image.shown) for image in (near, far)]
 depth = [
@@ -90,6 +89,7 @@ depth = [
 ]
 
 # %%
+frame_sizes = sorted({f"{image.frame_size[0]}x{image.frame_size[1]}" for image in (near, far)})
 caption = (
     f"After Figure 2: {where[REALSENSE]}, {' and '.join(frame_sizes)}, at two distances (nearest point of the face); "
     "px: side of the square cut out, here scaled to 256. Depth is masked by the face."
