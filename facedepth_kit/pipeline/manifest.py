@@ -131,7 +131,11 @@ def default_settings(modules: Iterable[str]) -> dict[str, dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for name in modules:
-        for kind in vars(importlib.import_module(name)).values():
+        try:
+            module = importlib.import_module(name)
+        except Exception:  # a notebook that uses it has failed with this very error
+            continue
+        for kind in vars(module).values():
             if not (inspect.isclass(kind) and kind.__module__ == name and dataclasses.is_dataclass(kind)):
                 continue
             defaults = {field.name: _default(field) for field in dataclasses.fields(kind)}
