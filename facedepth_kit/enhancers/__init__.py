@@ -57,6 +57,11 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "Navier-Stokes+bilateral": ("classical", "Navier-Stokes inpainting, then a bilateral filter (ours)"),
     "DL-Kit-1": ("learned", "DL-Delta's U-Net with an objective of the kit's own (ours): depth and validity apart"),
 }
+# Filters that section IV speaks of without giving them a row: they run by name and are not in names().
+_REMARKED = {
+    "Sp": "RealSense spatial filter without hole filling",
+    **{f"De-M{magnitude}": f"RealSense decimation, magnitude {magnitude}" for magnitude in range(3, 8)},
+}
 _OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-1")
 
 
@@ -99,6 +104,8 @@ def get(name: str) -> Enhancer:
     Raises :class:`KitError`, naming the known ones, if there is none. A learned enhancer's weights are read and
     checked when it is first called.
     """
+    if name in _REMARKED:
+        return Enhancer(name, "hand-crafted", False, _REMARKED[name], _function(name, "hand-crafted"))
     if name not in _DESCRIPTIONS:
         from facedepth_kit.enhancers.learned import learned_enhancer, weights_present
 
@@ -116,9 +123,9 @@ def _function(name: str, kind: Kind) -> Callable[[DepthImage], DepthImage]:
     if kind == "hand-crafted":
 
         def enhance(depth: DepthImage) -> DepthImage:
-            from facedepth_kit.enhancers.filters import TABLE_II, filtered
+            from facedepth_kit.enhancers.filters import REMARKED, TABLE_II, filtered
 
-            return filtered(depth, TABLE_II[name])
+            return filtered(depth, (TABLE_II | REMARKED)[name])
 
     elif kind == "classical":
 

@@ -112,6 +112,11 @@ TABLE_II: dict[str, FilterSettings] = {
     "Sp-Hf16": Spatial("16 pixels"),
     "Sp-HfU": Spatial("unlimited"),
 }
+# What section IV says in words: the spatial filter without hole filling (C), the other magnitudes of decimation (A).
+REMARKED: dict[str, FilterSettings] = {
+    "Sp": Spatial("off"),
+    **{f"De-M{magnitude}": Decimation(magnitude) for magnitude in range(3, 8)},
+}
 
 
 class _Injector:

@@ -110,3 +110,13 @@ def test_other_shapes_and_types_are_refused(name: str) -> None:
         enhance(np.zeros((256, 256), np.uint8))
     with pytest.raises(KitError, match="256"):
         enhance(np.zeros((128, 256), np.uint16))
+
+
+def test_filters_of_remarks_run_by_name_and_are_no_rows() -> None:
+    image = np.full((256, 256), 20_000, np.uint16)
+    image[100:110, 100:110] = HOLE
+    for name in ("Sp", "De-M3", "De-M7"):
+        assert name not in names()
+        assert get(name).kind == "hand-crafted"
+    assert ((get("Sp").enhance(image) == HOLE) == (image == HOLE)).all()
+    assert (get("De-M7").enhance(image) == HOLE).sum() < (image == HOLE).sum()
