@@ -24,6 +24,7 @@ from facedepth_kit.pairs.store import PairStore, SynthesisSettings, synthesize
 from facedepth_kit.pipeline.manifest import durations
 from facedepth_kit.pipeline.notebooks import maker
 from facedepth_kit.pipeline.profiles import Profile, get_profile
+from facedepth_kit.plots.style import readable_pt
 
 if TYPE_CHECKING:  # slow to import, and needed only where something is shown
     from IPython.display import Image
@@ -90,8 +91,10 @@ class Workspace:
         """Write a figure as PNG ``name`` and return the picture as written, ``caption`` below it saying what it is."""
         from textwrap import fill
 
-        text = fill(caption, int(figure.get_size_inches()[0] * 15))
-        figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=8, color="0.35")
+        width = float(figure.get_size_inches()[0])
+        size = max(8.0, readable_pt(width))
+        text = fill(caption, int(width * 72 / (0.54 * size)))
+        figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=size, color="0.35")
         with write_atomically(self.figures / name, overwrite=True) as temporary:
             temporary.write_bytes(_png(figure))
         return self.show(figure, width=width)

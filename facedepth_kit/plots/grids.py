@@ -10,7 +10,17 @@ import numpy.typing as npt
 
 from facedepth_kit.depth import Picture
 from facedepth_kit.plots.colours import colourize
-from facedepth_kit.plots.style import MISSING, QUIET, THEIRS, Shown, axes_at, blank_figure, canvas_of, show_picture
+from facedepth_kit.plots.style import (
+    MISSING,
+    QUIET,
+    THEIRS,
+    Shown,
+    axes_at,
+    blank_figure,
+    canvas_of,
+    readable_pt,
+    show_picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,13 +36,16 @@ def picture_grid(
 ) -> Figure:
     """Rows of pictures with a title over each; None leaves an empty frame with its title inside."""
     columns = max(len(row) for row in pictures)
-    gap, head, left = 0.08, 0.08 + 0.0175 * title_size, 0.28 if row_labels else 0.05
+    gap, left = 0.08, 0.28 if row_labels else 0.05
+    width = left + columns * (size + gap)
+    title_size = max(title_size, readable_pt(width))
+    head = 0.08 + 0.0175 * title_size
     lines = [
         max((name.count("\n") + 1 for image, name in zip(*row, strict=True) if name and image is not None), default=0)
         for row in zip(pictures, titles, strict=True)
     ]
     heights = [size + 0.03 + head * line for line in lines]
-    figure = blank_figure(left + columns * (size + gap), sum(heights) + 0.06)
+    figure = blank_figure(width, sum(heights) + 0.06)
     top = sum(heights) + 0.03
     for row, (images, names) in enumerate(zip(pictures, titles, strict=True)):
         y = top - heights[row]
@@ -40,21 +53,41 @@ def picture_grid(
             axes = axes_at(figure, left + column * (size + gap), y, size, size)
             if image is None:
                 axes.set_facecolor(MISSING)
-                axes.text(0.5, 0.5, name, ha="center", va="center", fontsize=7, color=QUIET, transform=axes.transAxes)
+                axes.text(
+                    0.5,
+                    0.5,
+                    name,
+                    ha="center",
+                    va="center",
+                    fontsize=title_size - 1,
+                    color=QUIET,
+                    transform=axes.transAxes,
+                )
                 for spine in axes.spines.values():
                     spine.set_color(THEIRS)
             else:
                 show_picture(axes, image, name, size=title_size)
         if row_labels:
             canvas_of(figure).text(
-                0.12, y + size / 2, row_labels[row], rotation=90, va="center", ha="center", fontsize=8, color=QUIET
+                0.12,
+                y + size / 2,
+                row_labels[row],
+                rotation=90,
+                va="center",
+                ha="center",
+                fontsize=title_size,
+                color=QUIET,
             )
         top = y
     return figure
 
 
-def strip(pictures: Mapping[str, Shown], *, size: float = 1.9) -> Figure:
-    """One row of titled pictures: depth images (uint16) colourised, masks and finished pictures as they are."""
+def strip(pictures: Mapping[str, Shown], *, size: float | None = None) -> Figure:
+    """One row of titled pictures: depth images (uint16) colourised, masks and finished pictures as they are.
+
+    ``size`` of a picture in inches; by default few pictures are shown larger than many.
+    """
+    size = min(max(8.0 / max(len(pictures), 1), 1.9), 2.7) if size is None else size
     shown = [colourize(picture) if picture.dtype == np.uint16 else picture for picture in pictures.values()]
     return picture_grid([shown], [list(pictures)], size=size, title_size=9)
 

@@ -57,17 +57,19 @@ def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
             )
         changes = index == 0 or layer["channels"] != column[index - 1][4]["channels"] or layer["kind"] == "Concatenate"
         if changes:
+            # A number beside another one stands a line lower.
+            beside = index > 0 and column[index - 1][4]["kind"] == "Concatenate"
             axes.text(
                 left + width / 2,
-                middle - height / 2 - 0.05,
+                middle - height / 2 - (0.18 if beside else 0.04),
                 str(layer["channels"]),
                 ha="center",
                 va="top",
-                fontsize=6,
+                fontsize=9.5,
                 color=INK,
             )
     for level, size in enumerate(levels):
-        axes.text(0.1, 4.75 - level * 0.52, f"{size}²", fontsize=7, color=QUIET, va="center", ha="left")
+        axes.text(0.1, 4.75 - level * 0.52, f"{size}²", fontsize=9.5, color=QUIET, va="center", ha="left")
     kernel = max(int(layer["kernel"]) for layer in layers)
     names = {
         "Conv2D": f"convolution {kernel}x{kernel}, ReLU",
@@ -77,8 +79,8 @@ def network_drawing(layers: Sequence[Mapping[str, Any]], title: str) -> Figure:
     }
     for index, (kind, name) in enumerate(names.items()):
         axes.add_patch(Rectangle((0.6 + index * 2.7, 0.12), 0.2, 0.16, fc=colours[kind], ec=INK, lw=0.5))
-        axes.text(0.88 + index * 2.7, 0.2, name, fontsize=8, color=INK, va="center")
-    axes.text(6.3, 5.28, title, fontsize=11, color=INK, ha="center", va="center", weight="bold")
+        axes.text(0.88 + index * 2.7, 0.2, name, fontsize=9.5, color=INK, va="center")
+    axes.text(6.3, 5.28, title, fontsize=12, color=INK, ha="center", va="center", weight="bold")
     return figure
 
 
@@ -108,8 +110,8 @@ def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, st
         places[str(layer["name"])] = (x, y, height)
         fill = colours.get(str(layer["kind"]), ("#ffffff", ""))[0]
         axes.add_patch(Rectangle((x - 0.14, y - height / 2), 0.28, height, fc=fill, ec=INK, lw=0.6))
-        axes.text(x, y, str(layer["channels"]), ha="center", va="center", fontsize=7, color=INK)
-        axes.text(x, y - height / 2 - 0.04, str(layer["name"]), ha="center", va="top", fontsize=5.5, color=QUIET)
+        axes.text(x, y, str(layer["channels"]), ha="center", va="center", fontsize=8.5, color=INK)
+        axes.text(x, y - height / 2 - 0.04, str(layer["name"]), ha="center", va="top", fontsize=7.5, color=QUIET)
     for before, after in itertools.pairwise(places.values()):
         _thin_line(axes, (before[0] + 0.14, before[1]), (after[0] - 0.14, after[1]))
     for end, start in skips.items():
@@ -120,7 +122,7 @@ def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, st
         axes.text(0.1, 3.0 - 0.85 * levels.index(size), f"{size}²", fontsize=8, color=QUIET, va="center")
     for index, (fill, words) in enumerate(colours.values()):
         axes.add_patch(Rectangle((0.3 + index * 2.2, 0.15), 0.18, 0.14, fc=fill, ec=INK, lw=0.5))
-        axes.text(0.54 + index * 2.2, 0.22, words, fontsize=6.5, color=INK, va="center")
+        axes.text(0.54 + index * 2.2, 0.22, words, fontsize=8.5, color=INK, va="center")
     axes.text(5.5, 3.86, title, fontsize=10, color=INK, ha="center", va="center", weight="bold")
     return figure
 

@@ -52,7 +52,7 @@ def ground_truth_process(ways: Sequence[GroundTruthWay]) -> Figure:
     canvas = canvas_of(figure)
     heads = ((0.1 + size / 2, "1. Input"), (5.0 + shift, "2. Intermediate"), (9.0 + shift, "3. Output"))
     for x, text in heads:
-        canvas.text(x, row * len(ways) + 0.3, text, ha="center", fontsize=10, color=QUIET, weight="bold")
+        canvas.text(x, row * len(ways) + 0.3, text, ha="center", fontsize=11, color=QUIET, weight="bold")
     for number, way in enumerate(ways):
         y = row * (len(ways) - 1 - number) + 0.1
         middle = y + size / 2
@@ -126,7 +126,7 @@ def degradation_process(stages: Mapping[str, Shown]) -> Figure:
         shown = colourize(picture) if picture.dtype == np.uint16 else picture
         if name == "outline":
             shown = _thick(picture)
-        show_picture(axes_at(figure, left + column * step, y, size, size), shown, title)
+        show_picture(axes_at(figure, left + column * step, y, size, size), shown, title, size=10.5)
     heads = {
         "1. Input": (0.0, 0.05),
         "2. Intermediate": (1.5, 4.32),
@@ -134,7 +134,7 @@ def degradation_process(stages: Mapping[str, Shown]) -> Figure:
         "4. Training only": (6.0, 4.32),
     }
     for text, (place, y) in heads.items():
-        canvas.text(left + place * step + size / 2, y, text, fontsize=10, color=QUIET, weight="bold", ha="center")
+        canvas.text(left + place * step + size / 2, y, text, fontsize=11, color=QUIET, weight="bold", ha="center")
 
     def across(column: int, y: float, until: int | None = None) -> None:
         end = left + (column + 1 if until is None else until) * step

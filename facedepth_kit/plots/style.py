@@ -25,6 +25,11 @@ def blank_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), facecolor="white")
 
 
+def readable_pt(width: float) -> float:
+    """Font size with letters of about 9 pixels where JupyterLab shows a figure of ``width`` inches 880 pixels wide."""
+    return 0.76 * width
+
+
 def axes_at(figure: Figure, x: float, y: float, width: float, height: float) -> Axes:
     """Axes at inches from the lower left corner, so that pictures keep their size whatever surrounds them."""
     total_width, total_height = figure.get_size_inches()
