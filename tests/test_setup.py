@@ -171,6 +171,15 @@ sys.exit(main(["enhance", "depth.npy", "--output", "out", "--enhancer", "Telea"]
     assert (tmp_path / "out" / "depth.npy").is_file()
 
 
+def test_what_continuous_integration_makes_can_be_made() -> None:
+    files = [ROOT / ".ci" / "run", *(ROOT / ".github" / "workflows").glob("*.yml")]
+    command = re.compile(r"^ *(?:- run: |run: |again=\$\()?make ([a-z-]+)", re.MULTILINE)
+    used = {target for file in files for target in command.findall(file.read_text(encoding="utf-8"))}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"figures", "test", "book"} <= used
+    assert used <= targets
+
+
 # A stand-in for a Python interpreter: notes what it is asked to do, and makes a .venv that holds itself.
 PYTHON_STAND_IN = """#!/bin/sh
 echo "$*" >> "$NOTES"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import reprlib
 import types
 import typing
 from pathlib import Path
@@ -14,11 +15,32 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 
 T = TypeVar("T")
+LARGEST = 1e12  # of any number in settings
+LONGEST_FILE = 1_000_000  # bytes
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
     """Nested plain values of a settings dataclass (tuples become lists)."""
     return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def check_bounds(settings: Any, **bounds: tuple[float, float]) -> None:
+    """Refuse a number, or an end of a range, outside its bounds (both included), and a range with its ends exchanged.
+
+    Raises :class:`KitError` naming the setting. Not a number is outside of all bounds.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(settings, name)
+        ends = value if isinstance(value, tuple) else (value,)
+        if not all(least <= end <= most for end in ends):
+            raise KitError(f"{name}: found {_shown(value)}, expected {least:g} to {most:g}")
+        if list(ends) != sorted(ends):
+            raise KitError(f"{name}: found {_shown(value)}, expected the lower end first")
+
+
+def _shown(value: Any) -> str:
+    """A value as its YAML says it, cut where it is long."""
+    return reprlib.repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _convert(value: Any, expected: Any, name: str) -> Any:
@@ -31,21 +53,23 @@ def _convert(value: Any, expected: Any, name: str) -> Any:
         return from_dict(typing.cast(type, expected), value, name=f"{name}.")
     if origin is tuple:
         if not isinstance(value, (list, tuple)) or (arguments[-1] is not Ellipsis and len(value) != len(arguments)):
-            raise KitError(f"{name}: found {value!r}, expected {len(arguments)} values")
+            raise KitError(f"{name}: found {_shown(value)}, expected {len(arguments)} values")
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         return tuple(_convert(v, kind, name) for v, kind in zip(value, kinds, strict=True))
     if origin is typing.Literal:
         if value not in arguments:
-            raise KitError(f"{name}: found {value!r}, expected one of {', '.join(map(str, arguments))}")
+            raise KitError(f"{name}: found {_shown(value)}, expected one of {', '.join(map(str, arguments))}")
         return value
     numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if numeric and not abs(value) <= LARGEST:
+        raise KitError(f"{name}: found {_shown(value)}, expected a number of at most {LARGEST:g}")
     if expected is float and numeric:
         return float(value)
     if expected is int and numeric and float(value).is_integer():
         return int(value)
     if expected in (str, bool) and isinstance(value, expected):
         return value
-    raise KitError(f"{name}: found {value!r}, expected {getattr(expected, '__name__', expected)}")
+    raise KitError(f"{name}: found {_shown(value)}, expected {getattr(expected, '__name__', expected)}")
 
 
 def from_dict(kind: type[T], values: Any, *, name: str = "") -> T:
@@ -67,12 +91,15 @@ def load_yaml(kind: type[T], path: str | Path) -> T:
     import yaml
 
     try:
+        if (size := Path(path).stat().st_size) > LONGEST_FILE:
+            raise KitError(f"found {size:,} bytes, expected settings of at most {LONGEST_FILE:,}")
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return from_dict(kind, values if values is not None else {})
     except FileNotFoundError:
         raise KitError(f"{path}: no such settings file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KitError(f"{path}: found no readable YAML ({str(error).splitlines()[0]}), expected settings") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or an integer of 5000 digits
+        line = next(iter(str(error).splitlines()), "")
+        raise KitError(f"{path}: found no readable YAML ({line}), expected settings") from None
     except KitError as error:
         raise KitError(f"{path}: {error}") from None
 

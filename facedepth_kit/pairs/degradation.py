@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import check_bounds
 from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, DepthRange, check_depth
 
 FloatArray = npt.NDArray[np.float32]
@@ -44,20 +45,17 @@ class DegradationSettings:
     background_blur_px: tuple[int, int] = (5, 25)
 
     def __post_init__(self) -> None:
-        for name in (
-            "outline_holes",
-            "outline_hole_px",
-            "random_holes",
-            "random_hole_px",
-            "blur_px",
-            "background",
-            "background_blur_px",
-        ):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise KitError(f"{name}: found {low}..{high}, expected 0 <= lowest <= highest")
-        if not 0 <= self.noise_mm < np.inf:
-            raise KitError(f"noise_mm: found {self.noise_mm}, expected 0 or more")
+        check_bounds(
+            self,
+            outline_holes=(0, 10_000),
+            outline_hole_px=(0, 1024),
+            random_holes=(0, 10_000),
+            random_hole_px=(0, 1024),
+            noise_mm=(0, 10_000),
+            blur_px=(0, 255),
+            background=(0, 1),
+            background_blur_px=(0, 255),
+        )
 
 
 def detect_outline(ground_truth: DepthImage) -> npt.NDArray[np.int32]:

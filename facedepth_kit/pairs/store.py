@@ -47,7 +47,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import cores, run_jobs
 from facedepth_kit.common.parts import open_parts, read_description, write_description
 from facedepth_kit.common.paths import write_atomically
-from facedepth_kit.common.settings import from_dict, settings_hash, to_dict
+from facedepth_kit.common.settings import check_bounds, from_dict, settings_hash, to_dict
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
 from facedepth_kit.pairs.degradation import DegradationSettings, HoleValues, degrade
@@ -83,6 +83,11 @@ class SynthesisSettings:
     distance_mm: float = 500.0
     span: Literal["own", "camera", "mixed"] = "own"
     hole_values: tuple[HoleValues, ...] = ("keep",)
+
+    def __post_init__(self) -> None:
+        check_bounds(self, fill=(0.05, 2), head_fill=(0.05, 2), offset=(0, 1), distance_mm=(100, 10_000))
+        if not 1 <= len(self.hole_values) <= 16:
+            raise KitError(f"hole_values: found {len(self.hole_values)} entries, expected 1 to 16")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import check_bounds
 from facedepth_kit.faces.people.subdivision import subdivision_matrix
 from facedepth_kit.rendering.mesh import Mesh, quad_triangles
 
@@ -62,6 +63,15 @@ class FaceSettings:
     top_mm: tuple[float, float] = (753.0, 785.0)
     jaw_slope: tuple[float, float] = (0.40, 0.60)
     head_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = dict.fromkeys(("slider_sigma", "asymmetry_sigma", "age", "expressive_share", "head_share"), (0.0, 1.0))
+        check_bounds(self, **shares, expression_units=(0, 50))
+        check_bounds(self, azimuth_deg=(30, 180), top_mm=(720, 1000), jaw_slope=(0, 2))
+        for name in ("yaw_deg", "pitch_deg", "roll_deg"):
+            spread, limit = getattr(self, name)
+            if not (0 <= spread <= 180 and 0 <= limit <= 180):
+                raise KitError(f"{name}: found {[spread, limit]}, expected a spread and a limit from 0 to 180")
 
 
 @dataclass(frozen=True)
