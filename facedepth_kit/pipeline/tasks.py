@@ -24,12 +24,12 @@ from doit.reporter import ZeroReporter
 from doit.tools import config_changed
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import only_run
 from facedepth_kit.common.paths import data_dir, figures_dir, results_dir, weights_dir
 from facedepth_kit.common.used_modules import ROOT, used_files
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.pipeline import notebooks
 from facedepth_kit.pipeline.execution import FOREIGN, execute
-from facedepth_kit.pipeline.lock import locked
 from facedepth_kit.pipeline.manifest import versions, write_manifest
 from facedepth_kit.pipeline.notebooks import Notebook
 from facedepth_kit.pipeline.profiles import Profile, get_profile
@@ -50,7 +50,7 @@ def run(
     wanted = notebooks.chosen(only)
     started = time.monotonic()
     build = results_dir(settings.name)
-    with locked(build / "pipeline.lock", report):
+    with _alone(build, report):
         # What a killed run was in the middle of; the lock is ours, so nobody is at it now.
         shutil.rmtree(build / "staging", ignore_errors=True)
         lines = _Lines(wanted, report)
@@ -72,6 +72,24 @@ def run(
     where = f"figures/{settings.name}"
     report(f"{where}: {len(lines.done)} of {len(wanted)} notebooks rerun, the rest up to date ({seconds})")
     return 0
+
+
+@contextlib.contextmanager
+def _alone(build: Path, report: Report) -> Iterator[None]:
+    """Hold a profile's lock; a second run waits for the first."""
+    build.mkdir(parents=True, exist_ok=True)
+    waiting = False
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(only_run(build))
+                break
+            except KitError:
+                if not waiting:
+                    report(f"another run of the profile {build.name} is at work; waiting for its end")
+                waiting = True
+                time.sleep(0.5)
+        yield
 
 
 class SavedAtOnce(SqliteDB):

@@ -180,7 +180,7 @@ def test_only_takes_what_it_needs(kit: Path) -> None:
 
 
 def test_second_run_of_a_profile_waits(kit: Path) -> None:
-    lock = kit / "build/smoke/pipeline.lock"
+    lock = kit / "build/smoke/.lock"
     lock.parent.mkdir(parents=True)
     code = f"import fcntl, time\nf = open({str(lock)!r}, 'a+')\nfcntl.flock(f, fcntl.LOCK_EX)\n"
     code += "print('held', flush=True)\ntime.sleep(2)"
