@@ -31,7 +31,7 @@ Errors = dict[str, FloatArray]
 Area = Literal["face", "image"]
 
 DESCRIPTION = "errors.json"
-PART = 500
+PART = 64  # pairs, as many as a shard of a store
 
 
 class Pairs(Protocol):
