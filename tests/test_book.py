@@ -96,3 +96,11 @@ def test_a_tables_page_says_where_it_comes_from(tmp_path: Path) -> None:
     assert "{doc}`../notebooks/12_roughness_and_holes`" in page
     assert "Every number and its verdict" in page
     assert "{doc}" not in table_page(5, tmp_path, linked=False)
+
+
+def test_a_note_stands_once_below_the_table(tmp_path: Path) -> None:
+    (tmp_path / "table_4.csv").write_text("enhancer,mean,note\nTelea,0.03,ours\nNavier-Stokes,0.04,ours\nNone,0.2,\n")
+    (tmp_path / "table_4.md").write_text("| a |\n\nA caption.\n")
+    page = table_page(4, tmp_path, linked=False)
+    assert "- Telea, Navier-Stokes: ours\n" in page
+    assert "| note" not in page

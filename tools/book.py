@@ -171,8 +171,14 @@ def table_page(number: int, figures: Path, linked: bool) -> str:
     caption = (figures / f"table_{number}.md").read_text(encoding="utf-8").strip().splitlines()[-1]
     notebook = maker(f"table_{number}.csv").name
     digits = round(-math.log10(PRINTED.get(ROMAN[number], 1e-4)))
-    page = f"# Table {ROMAN[number]}: {TABLES[number]}\n\n{markdown_table(beside(records(table)), digits=digits)}\n"
+    shown = beside(records(table))
+    remarks: dict[str, list[str]] = {}
+    for row in shown:
+        if remark := row.pop("note", ""):
+            remarks.setdefault(str(remark), []).append(str(next(iter(row.values()))))
+    page = f"# Table {ROMAN[number]}: {TABLES[number]}\n\n{markdown_table(shown, digits=digits)}\n"
     page += "" if caption.startswith("|") else f"{caption}\n\n"
+    page += "".join(f"- {', '.join(names)}: {remark}\n" for remark, names in remarks.items()) + "\n"
     page += f"From {f'{{doc}}`../notebooks/{notebook}`' if linked else f'notebook `{notebook}`'}.\n"
     if "verdict" in table:
         every = markdown_table(table.drop(columns=["table"], errors="ignore"), digits=digits)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import DepthImage, check_depth
+from facedepth_kit.depth import SIZE, DepthImage, check_depth
 
 Kind = Literal["none", "hand-crafted", "classical", "learned"]
 
@@ -65,9 +67,38 @@ _REMARKED = {
 _OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-1")
 
 
+# Enhancers of a user's own code, in this process.
+_registered: dict[str, Enhancer] = {}
+
+
+def register(
+    name: str, enhance: Callable[[DepthImage], DepthImage], description: str = "an enhancer of your own"
+) -> None:
+    """Add an enhancer of one's own: from now on it stands in :func:`names`, runs by name and is offered by panels.
+
+    ``enhance`` takes one depth image, (256, 256) uint16 with hole 65535, and returns another; stacks are taken apart
+    here. Registering a name again replaces it. It holds for this process only. Raises :class:`KitError` for a name of
+    the kit; the enhancer raises it for a result of another shape or dtype.
+    """
+    if name in _DESCRIPTIONS or name in _REMARKED or not name.strip():
+        raise KitError(f"enhancer: found the name {name!r}, expected one that the kit does not have")
+
+    def checked(depth: DepthImage) -> DepthImage:
+        check_depth(depth)
+        result = np.empty(depth.shape, np.uint16)
+        for image, out in zip(depth.reshape(-1, SIZE, SIZE), result.reshape(-1, SIZE, SIZE), strict=True):
+            made = check_depth(np.asarray(enhance(image.copy())), f"what {name} returned")
+            if made.shape != image.shape:
+                raise KitError(f"what {name} returned: found shape {made.shape}, expected {image.shape}")
+            out[...] = made
+        return result
+
+    _registered[name] = Enhancer(name, "classical", True, description, checked)
+
+
 def names() -> list[str]:
-    """All enhancers, with or without weights: the paper's in its order, then ours."""
-    return list(_DESCRIPTIONS)
+    """All enhancers, with or without weights: the paper's in its order, then ours, then the user's own."""
+    return [*_DESCRIPTIONS, *_registered]
 
 
 def available() -> list[str]:
@@ -82,7 +113,7 @@ def available() -> list[str]:
         for name, (kind, _) in _DESCRIPTIONS.items()
         if (weights_present(name) if kind == "learned" else able[kind])
         or (name == ddrnet.NAME and ddrnet.find_checkpoint() is not None)
-    ]
+    ] + list(_registered)
 
 
 def stand_in(name: str) -> str:
@@ -104,6 +135,8 @@ def get(name: str) -> Enhancer:
     Raises :class:`KitError`, naming the known ones, if there is none. A learned enhancer's weights are read and
     checked when it is first called.
     """
+    if name in _registered:
+        return _registered[name]
     if name in _REMARKED:
         return Enhancer(name, "hand-crafted", False, _REMARKED[name], _function(name, "hand-crafted"))
     if name not in _DESCRIPTIONS:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.enhancers import available, get, names
+from facedepth_kit.enhancers import available, get, names, register
 
 PAPERS = [
     *("None", "De-M2", "De-M8", "Hf-FFA", "Hf-NFA", "Hf-L", "Sp-Hf16", "Sp-HfU"),
@@ -120,3 +121,50 @@ def test_filters_of_remarks_run_by_name_and_are_no_rows() -> None:
         assert get(name).kind == "hand-crafted"
     assert ((get("Sp").enhance(image) == HOLE) == (image == HOLE)).all()
     assert (get("De-M7").enhance(image) == HOLE).sum() < (image == HOLE).sum()
+
+
+@pytest.fixture
+def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enhancers, "_registered", {})
+
+
+@pytest.mark.usefixtures("_registry")
+def test_an_enhancer_of_ones_own_runs_by_name_on_images_and_stacks() -> None:
+    register("zeros", lambda depth: np.where(depth == HOLE, 0, depth).astype(np.uint16), "holes become near")
+    assert names()[-1] == available()[-1] == "zeros"
+    found = get("zeros")
+    assert (found.ours, found.description) == (True, "holes become near")
+    stack = np.stack([degraded(0), degraded(1)])
+    before = stack.copy()
+    np.testing.assert_array_equal(found.enhance(stack), np.where(stack == HOLE, 0, stack))
+    np.testing.assert_array_equal(found.enhance(stack[1]), found.enhance(stack)[1])
+    np.testing.assert_array_equal(stack, before)
+
+
+@pytest.mark.usefixtures("_registry")
+def test_an_own_enhancer_cannot_spoil_its_input() -> None:
+    def spoil(depth: DepthImage) -> DepthImage:
+        depth[:] = 0
+        return depth
+
+    register("spoiler", spoil)
+    depth = degraded(0)
+    get("spoiler").enhance(depth)
+    np.testing.assert_array_equal(depth, degraded(0))
+
+
+@pytest.mark.usefixtures("_registry")
+@pytest.mark.parametrize("name", ["None", "DL-Delta-1", "Sp", "De-M4", " ", ""])
+def test_the_kits_own_names_stay_its_own(name: str) -> None:
+    with pytest.raises(KitError, match="expected one that the kit does not have"):
+        register(name, lambda depth: depth)
+
+
+@pytest.mark.usefixtures("_registry")
+@pytest.mark.parametrize(
+    "made", [np.zeros((256, 256)), np.zeros((128, 128), np.uint16), np.zeros((2, 256, 256), np.uint16)]
+)
+def test_what_an_own_enhancer_returns_is_checked(made: np.ndarray) -> None:
+    register("odd", lambda depth: made)
+    with pytest.raises(KitError, match="what odd returned"):
+        get("odd").enhance(degraded(0))
