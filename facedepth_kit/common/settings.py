@@ -1,27 +1,47 @@
-"""Frozen settings dataclasses to and from YAML: what sliders save, training and synthesis accept."""
+"""Frozen settings dataclasses to and from YAML: what sliders save, training and synthesis accept.
+
+Kinds are those of the dataclass, checked by msgspec; bounds are the dataclass's own, which calls :func:`check_bounds`
+in its ``__post_init__``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import re
 import reprlib
-import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 
 T = TypeVar("T")
+
 LARGEST = 1e12  # of any number in settings
 LONGEST_FILE = 1_000_000  # bytes
+MOST_VALUES = 10_000
+DEEPEST = 8
 
 
 def to_dict(settings: Any) -> dict[str, Any]:
     """Nested plain values of a settings dataclass (tuples become lists)."""
     return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def from_dict(kind: type[T], values: Any, *, name: str = "") -> T:
+    """A settings dataclass from nested plain values; what is missing keeps its default.
+
+    ``name`` comes before the names in messages. Raises :class:`KitError` for an unknown name (the known ones are
+    listed), a value of the wrong kind or out of bounds, and for values without end.
+    """
+    _check_names(kind, values, name)
+    _check_values(values, name)
+    return _converted(kind, values, name)
 
 
 def check_bounds(settings: Any, **bounds: tuple[float, float]) -> None:
@@ -38,54 +58,6 @@ def check_bounds(settings: Any, **bounds: tuple[float, float]) -> None:
             raise KitError(f"{name}: found {_shown(value)}, expected the lower end first")
 
 
-def _shown(value: Any) -> str:
-    """A value as its YAML says it, cut where it is long."""
-    return reprlib.repr(list(value) if isinstance(value, tuple) else value)
-
-
-def _convert(value: Any, expected: Any, name: str) -> Any:
-    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), name)
-    if dataclasses.is_dataclass(expected):
-        return from_dict(typing.cast(type, expected), value, name=f"{name}.")
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)) or (arguments[-1] is not Ellipsis and len(value) != len(arguments)):
-            raise KitError(f"{name}: found {_shown(value)}, expected {len(arguments)} values")
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_convert(v, kind, name) for v, kind in zip(value, kinds, strict=True))
-    if origin is typing.Literal:
-        if value not in arguments:
-            raise KitError(f"{name}: found {_shown(value)}, expected one of {', '.join(map(str, arguments))}")
-        return value
-    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if numeric and not abs(value) <= LARGEST:
-        raise KitError(f"{name}: found {_shown(value)}, expected a number of at most {LARGEST:g}")
-    if expected is float and numeric:
-        return float(value)
-    if expected is int and numeric and float(value).is_integer():
-        return int(value)
-    if expected in (str, bool) and isinstance(value, expected):
-        return value
-    raise KitError(f"{name}: found {_shown(value)}, expected {getattr(expected, '__name__', expected)}")
-
-
-def from_dict(kind: type[T], values: Any, *, name: str = "") -> T:
-    """A settings dataclass from nested plain values; what is missing keeps its default.
-
-    Raises :class:`KitError` for an unknown name (the known ones are listed) or a value of the wrong kind.
-    """
-    hints = typing.get_type_hints(kind)
-    if not isinstance(values, dict):
-        raise KitError(f"{name or kind.__name__}: found {type(values).__name__}, expected names and values")
-    unknown = [key for key in values if key not in hints]
-    if unknown:
-        raise KitError(f"{name}{unknown[0]}: unknown setting, expected one of {', '.join(hints)}")
-    return kind(**{key: _convert(value, hints[key], f"{name}{key}") for key, value in values.items()})
-
-
 def load_yaml(kind: type[T], path: str | Path) -> T:
     """Read settings from a YAML file; raises :class:`KitError` naming the file."""
     import yaml
@@ -97,6 +69,8 @@ def load_yaml(kind: type[T], path: str | Path) -> T:
         return from_dict(kind, values if values is not None else {})
     except FileNotFoundError:
         raise KitError(f"{path}: no such settings file") from None
+    except OSError as error:
+        raise KitError(f"{path}: found a file that cannot be read ({error.strerror}), expected settings") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or an integer of 5000 digits
         line = next(iter(str(error).splitlines()), "")
         raise KitError(f"{path}: found no readable YAML ({line}), expected settings") from None
@@ -115,3 +89,64 @@ def save_yaml(settings: Any, path: str | Path, *, overwrite: bool = False) -> No
 def settings_hash(settings: Any) -> str:
     """A short fingerprint (12 hex digits) of a settings dataclass."""
     return hashlib.sha256(json.dumps(to_dict(settings), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _check_values(values: Any, name: str) -> None:
+    """Refuse what is too deep, too much (aliases count each time) or no number that can be computed with."""
+    waiting, seen = [(values, name.rstrip("."), 0)], 0
+    while waiting:
+        value, place, depth = waiting.pop()
+        seen += 1
+        if depth > DEEPEST or seen > MOST_VALUES:
+            found = f"more than {DEEPEST} levels" if depth > DEEPEST else f"more than {MOST_VALUES} values"
+            raise KitError(f"{place[:80] or 'settings'}: found {found}, expected settings")
+        if isinstance(value, dict):
+            waiting += [(one, f"{place}.{key}".lstrip(".") if len(place) < 80 else place, depth + 1)
+                        for key, one in value.items()]  # fmt: skip
+        elif isinstance(value, list | tuple):
+            waiting += [(one, place, depth + 1) for one in value]
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST:
+            raise KitError(f"{place}: found {_shown(value)}, expected a number of at most {LARGEST:g}")
+
+
+def _check_names(kind: Any, values: Any, name: str) -> None:
+    if not isinstance(values, dict):
+        raise KitError(f"{name.rstrip('.') or kind.__name__}: found {type(values).__name__}, expected names and values")
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        if key not in hints:
+            raise KitError(f"{name}{str(key)[:60]}: unknown setting, expected one of {', '.join(hints)}")
+        if dataclasses.is_dataclass(hints[key]):
+            _check_names(hints[key], value, f"{name}{key}.")
+
+
+def _converted(kind: type[T], values: dict[str, Any], name: str) -> T:
+    hints = typing.get_type_hints(kind)
+    made = {}
+    for key, value in values.items():
+        if dataclasses.is_dataclass(hints[key]):
+            made[key] = _converted(typing.cast(type, hints[key]), value, f"{name}{key}.")
+            continue
+        try:
+            made[key] = msgspec.convert(value, hints[key])
+        except msgspec.ValidationError as error:
+            expected = re.sub(r", got .*| - at `.*", "", str(error)).replace("`", "").removeprefix("Expected ")
+            item = re.search(r"\$\[(\d+)\]", str(error))
+            found = value[int(item[1])] if item and isinstance(value, list | tuple) else value
+            raise KitError(f"{name}{key}: found {_shown(found)}, expected {_plainly(expected, hints[key])}") from None
+    return kind(**made)
+
+
+def _plainly(expected: str, hint: Any) -> str:
+    """What msgspec expected, in words: the choices of a Literal, the length of a tuple."""
+    choices = [choice for one in (hint, *typing.get_args(hint)) if typing.get_origin(one) is typing.Literal
+               for choice in typing.get_args(one)]  # fmt: skip
+    if expected.startswith("Invalid enum value") and choices:
+        return f"one of {', '.join(map(str, choices))}"
+    length = re.fullmatch(r"array of length (\d+)", expected)
+    return f"{length[1]} values" if length else expected
+
+
+def _shown(value: Any) -> str:
+    """A value as its YAML says it, cut where it is long."""
+    return reprlib.repr(list(value) if isinstance(value, tuple) else value)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.settings import load_yaml, save_yaml
+from facedepth_kit.common.settings import from_dict, load_yaml, save_yaml
 from facedepth_kit.depth import HOLE, DepthRange
 from facedepth_kit.pairs.degradation import (
     DegradationSettings,
@@ -21,6 +21,7 @@ from facedepth_kit.pairs.degradation import (
     random_holes,
     randomize_hole_values,
 )
+from facedepth_kit.pairs.store import SynthesisSettings
 
 RANGE = DepthRange(450, 100)
 QUIET = DegradationSettings(outline_holes=(0, 0), random_holes=(0, 0), noise_mm=0, blur_px=(1, 1))
@@ -151,3 +152,24 @@ def test_settings_travel_through_yaml_and_mistakes_are_named(tmp_path: Path) -> 
     (tmp_path / "kind.yaml").write_text("blur_px: [1, two]\n")
     with pytest.raises(KitError, match="blur_px: found 'two', expected int"):
         load_yaml(DegradationSettings, tmp_path / "kind.yaml")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"faces": {"azimuth_deg": [0, 0]}},
+        {"faces": {"top_mm": [1, 1]}},
+        {"faces": {"expression_units": [900, 900]}},
+        {"fill": [0.9, 0.5]},
+        {"offset": 2},
+        {"distance_mm": 0},
+        {"hole_values": []},
+        {"degradation": {"outline_holes": [10**8, 10**8]}},
+        {"degradation": {"blur_px": [10**6, 10**6]}},
+    ],
+)
+def test_settings_that_cannot_be_drawn_are_refused_by_name(values: dict[str, Any]) -> None:
+    name = next(iter(values))
+    inner = values[name]
+    with pytest.raises(KitError, match=f"{next(iter(inner)) if isinstance(inner, dict) else name}: found"):
+        from_dict(SynthesisSettings, values)
