@@ -122,7 +122,7 @@ def _check_names(kind: Any, values: Any, name: str) -> None:
 
 def _converted(kind: type[T], values: dict[str, Any], name: str) -> T:
     hints = typing.get_type_hints(kind)
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in values.items():
         if dataclasses.is_dataclass(hints[key]):
             made[key] = _converted(typing.cast(type, hints[key]), value, f"{name}{key}.")
