@@ -91,9 +91,9 @@ class Workspace:
         """Write a figure as PNG ``name`` and return the picture as written, ``caption`` below it saying what it is."""
         from textwrap import fill
 
-        width = float(figure.get_size_inches()[0])
-        size = max(8.0, readable_pt(width))
-        text = fill(caption, int(width * 72 / (0.54 * size)))
+        inches = float(figure.get_size_inches()[0])
+        size = max(8.0, readable_pt(inches))
+        text = fill(caption, int(inches * 72 / (0.54 * size)))
         figure.text(0.5, -0.02, text, ha="center", va="top", fontsize=size, color="0.35")
         with write_atomically(self.figures / name, overwrite=True) as temporary:
             temporary.write_bytes(_png(figure))

@@ -48,6 +48,7 @@ def test_figure_file_is_the_shown_picture(work: Workspace) -> None:
     shown = work.save_figure(loss_curve([{"epoch": 1, "loss": 0.1}]), "curve.png", "A caption.")
     written = (work.figures / "curve.png").read_bytes()
     assert written == shown.data
+    assert shown.width > 300  # pixels, not inches
     assert written.startswith(b"\x89PNG")
 
 
