@@ -19,12 +19,14 @@ from facedepth_kit.plots.colours import colourize
 
 TRUTH, GIVEN = "ground truth", "input"
 MOST = 5  # enhancers side by side
+NUMBERS = "font-size: 12px; line-height: 1.3; text-align: center; margin-top: 2px"
 FROM_FOLDER = 24  # recordings of a folder that are offered
 LEGEND = (
-    "Second row, difference to the input: <b style='color: #b2182b'>nearer</b>, "
+    "Second row, the difference to the input: <b style='color: #b2182b'>nearer</b>, "
     "<b style='color: #2166ac'>farther</b> (full colour from "
     f"{pictures.CHANGE_LIMIT_MM:g} mm on), <b style='color: rgb{pictures.FILLED}'>hole filled</b>, "
-    "<b style='color: #888'>still a hole</b>. Third row: the relief, turned."
+    "<b style='color: #888'>still a hole</b>. Third row: the relief, turned. Below: the share of the face that is "
+    "holes, the mean change where the input has depth, and the face RMSE where the truth is known."
 )
 
 
@@ -43,15 +45,13 @@ class EnhancerPanel(parts.Panel):
         wide = {"style": {"description_width": "84px"}, "layout": {"width": "98%"}}
         self.source = widgets.Dropdown(options=self._names(), value=0, description="image", **wide)
         self.enhancers = widgets.SelectMultiple(
-            options=parts.able_enhancers(), value=tuple(enhancers), rows=12, description="enhancers", **wide
+            options=parts.able_enhancers(), value=tuple(enhancers), rows=7, description="enhancers", **wide
         )
         self.place = widgets.IntSlider(value=128, min=0, max=255, description="at pixel", **wide)
         self.direction = widgets.ToggleButtons(
             options=[("across", "row"), ("down", "column")],
             value="row",
-            description="line",
-            style={"description_width": "84px", "button_width": "70px"},
-            layout={"width": "98%"},
+            style={"button_width": "70px"},
         )
         self.yaw = widgets.FloatSlider(
             value=30, min=-80, max=80, step=1, description="turn (°)", readout_format=".0f", **wide
@@ -69,8 +69,9 @@ class EnhancerPanel(parts.Panel):
         self.upload = widgets.FileUpload(
             accept=".png,.tif,.tiff,.npy", multiple=False, description="Upload a depth file"
         )
-        self.numbers, self.profile, self.about = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.gallery = widgets.HBox(layout={"width": "100%", "flex_flow": "row wrap"})
+        self.numbers: dict[str, Any] = {}
+        self.profile, self.about = widgets.HTML(), widgets.HTML()
+        self.gallery = widgets.HBox(layout={"width": "100%"})
         self._observe()
         self.widget = self._laid_out()
         self._draw()
@@ -192,21 +193,29 @@ class EnhancerPanel(parts.Panel):
         if names == list(dict.fromkeys(column for column, _ in self.images)):
             return
         self.images = {(name, row): parts.picture() for name in names for row in ("colour", "difference", "relief")}
+        self.numbers = {name: parts.note("") for name in names}
         self._drawn = {}
         self.gallery.children = [
-            parts.titled(name, *(image for (column, _), image in self.images.items() if column == name))
-            for name in names
+            parts.column(
+                name,
+                *(image for (column, _), image in self.images.items() if column == name),
+                self.numbers[name],
+                widest="min(224px, 21vh)",
+                colour=colour,
+                lines=3,
+            )
+            for name, colour in zip(names, pictures.LINES, strict=False)
         ]
 
     def _show_profile(self, columns: dict[str, DepthImage], place: int, direction: str) -> None:
         specimen = self.specimen
         along = (place, slice(None)) if direction == "row" else (slice(None), place)
-        lines = {}
-        for name, depth in columns.items():
+        lines = []
+        for depth in columns.values():
             depth_mm = to_millimetres(depth[along], specimen.crop.depth_range) - specimen.crop.depth_range.near_mm
             depth_mm[~specimen.area[along]] = np.nan
-            lines[name] = depth_mm
-        across = f"{'column' if direction == 'row' else 'row'} (pixels) along {direction} {place}"
+            lines.append(depth_mm)
+        across = f"pixels along {direction} {place}"
         self.profile.value = pictures.profile_svg(lines, across=across)
 
     def _show_numbers(self, columns: dict[str, DepthImage]) -> None:
@@ -214,17 +223,14 @@ class EnhancerPanel(parts.Panel):
         area, given = specimen.area, specimen.crop.depth
         measured = area & (given != HOLE)
         scale = specimen.crop.depth_range.span_mm / FARTHEST
-        rows = []
         for name, depth in columns.items():
             both = measured & (depth != HOLE)
             change = np.abs(depth[both].astype(np.float64) - given[both]) * scale
-            row = [name, f"{np.mean(depth[area] == HOLE):.1%}" if area.any() else ""]
-            row.append(f"{change.mean():.2f} mm" if change.size else "")
+            lines = [f"holes {np.mean(depth[area] == HOLE):.1%}"] if area.any() else []
+            lines += [f"change {change.mean():.2f} mm"] if change.size else []
             if specimen.ground_truth is not None:
-                row.append(f"{face_rmse(depth, specimen.ground_truth):.4f}")
-            rows.append(row)
-        head = ["", "holes in the face", "mean change where measured"]
-        self.numbers.value = parts.table(head + (["face RMSE"] if specimen.ground_truth is not None else []), rows)
+                lines.append(f"RMSE {face_rmse(depth, specimen.ground_truth):.4f}")
+            self.numbers[name].value = f'<div style="{NUMBERS}">{"<br>".join(lines)}</div>'
 
     def _laid_out(self) -> Any:
         import ipywidgets as widgets
@@ -233,14 +239,13 @@ class EnhancerPanel(parts.Panel):
             self.source,
             self.enhancers,
             parts.note("Ctrl or Shift with a click chooses several."),
-            parts.heading("Profile line"),
-            self.direction,
+            widgets.HBox([parts.heading("Depth along a line"), self.direction]),
             self.place,
+            self.profile,
             parts.heading("Relief"),
             self.yaw,
             self.pitch,
-            self.front,
-            self.area_only,
+            widgets.HBox([self.front, self.area_only]),
         ]
         own = [
             parts.note(
@@ -253,14 +258,7 @@ class EnhancerPanel(parts.Panel):
             self.upload,
         ]
         tab = widgets.Tab([widgets.VBox(see), widgets.VBox(own)], titles=["Look", "Your own file"])
-        left = widgets.VBox(
-            [tab, self.about, self.message], layout={"width": "380px", "flex": "0 0 380px", "margin": "0 12px 0 0"}
-        )
-        right = widgets.VBox(
-            [self.gallery, parts.note(LEGEND), self.profile, self.numbers],
-            layout={"flex": "1 1 300px", "min_width": "290px"},
-        )
-        return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
+        return parts.side_by_side([tab, self.about, self.message], [self.gallery, parts.note(LEGEND)], width_px=380)
 
 
 def enhancer_panel(

@@ -64,7 +64,7 @@ STAGES = (
         "2. Random holes",
         (Control("random_holes", "holes", "count", 0, 250), Control("random_hole_px", "size", "px", 1, 96, 0.5)),
     ),
-    Stage("3. Per-pixel depth noise", (Control("noise_mm", "error up to", "mm", 0, 40, 0.5),)),
+    Stage("3. Per-pixel depth noise", (Control("noise_mm", "up to", "mm", 0, 40, 0.5),)),
     Stage("4. Blur", (Control("blur_px", "window", "px", 1, 31),)),
     Stage(
         "5. Values in holes (training only)",
@@ -82,8 +82,8 @@ HOLE_VALUES = (
 )
 MANY = 250  # holes drawn at least, of which the first are used: the ends of the sliders
 ERROR_CAPTION = (
-    "Error at each pixel of the face: black is none, brightest from "
-    f"{pictures.ERROR_LIMIT:.0%} of the depth range on. Above degraded, below enhanced."
+    "Third row, the error at each pixel of the face: black is none, brightest from "
+    f"{pictures.ERROR_LIMIT:.0%} of the depth range on."
 )
 
 
@@ -113,7 +113,7 @@ class DegradationPanel(parts.Panel):
             options=HOLE_VALUES, value="keep", description="values", style=_STYLE, layout={"width": "98%"}
         )
         self.seed = widgets.BoundedIntText(
-            value=seed, min=0, max=999_999, description="draw no.", style=_STYLE, layout={"width": "190px"}
+            value=seed, min=0, max=999_999, description="draw no.", style=_STYLE, layout={"width": "160px"}
         )
         self.enhancer = widgets.Dropdown(
             options=parts.able_enhancers(),
@@ -126,8 +126,9 @@ class DegradationPanel(parts.Panel):
             value=True, description="show the face area only, as the paper does", indent=False, layout={"width": "98%"}
         )
         self.face = _face_pickers(face)
-        self.images = {name: parts.picture() for name in ("ground truth", "degraded", "enhanced", "error")}
-        self.numbers = widgets.HTML()
+        self.images = {name: parts.picture() for name in ("ground truth", "degraded", "enhanced")}
+        self.numbers = widgets.HTML(layout={"margin": "0"})
+        self.drawn = {name: parts.note("", margin="7px 6px 0 0") for name in drawn_counts(settings, seed)}
         self.reset_all = parts.button("Reset all", "every setting back to its calibrated value")
         self.resets = {
             stage.title: parts.button("reset", f"back to the calibrated values: {stage.title}") for stage in STAGES
@@ -249,12 +250,13 @@ class DegradationPanel(parts.Panel):
         )
         enhanced = enhancers.get(self.enhancer.value).enhance(degraded)
         shown = [np.where(face, image, HOLE) if self.face_only.value else image for image in (degraded, enhanced)]
-        self.images["degraded"].value = pictures.views(shown[0], depth_range)
-        self.images["enhanced"].value = pictures.views(shown[1], depth_range)
         maps = [pictures.error_map(image, ground_truth) for image in (degraded, enhanced)]
-        self.images["error"].value = pictures.png(np.vstack(maps))
+        self.images["degraded"].value = pictures.views(shown[0], depth_range, maps[0])
+        self.images["enhanced"].value = pictures.views(shown[1], depth_range, maps[1])
+        for name, count in drawn_counts(settings, self.seed.value).items():
+            self.drawn[name].value = f'<div style="{parts.QUIET}; white-space: nowrap">drawn: {count}</div>'
         self.numbers.value = parts.table(
-            ["", "holes in the face", "face RMSE"],
+            ["face", "holes", "RMSE"],
             [
                 ["degraded", f"{np.mean(with_holes[face] == HOLE):.1%}", f"{face_rmse(degraded, ground_truth):.4f}"],
                 ["enhanced", f"{np.mean(enhanced[face] == HOLE):.1%}", f"{face_rmse(enhanced, ground_truth):.4f}"],
@@ -267,9 +269,10 @@ class DegradationPanel(parts.Panel):
         import ipywidgets as widgets
 
         start = "the calibrated value" if self.start == DegradationSettings() else "the value at the start"
-        rows: list[Any] = [parts.note(f"In brackets: {start}.")]
+        rows: list[Any] = []
         for stage in STAGES:
-            rows.append(widgets.HBox([parts.heading(stage.title), self.resets[stage.title]]))
+            counts = [self.drawn[control.setting] for control in stage.controls if control.setting in self.drawn]
+            rows.append(widgets.HBox([parts.heading(stage.title), *counts, self.resets[stage.title]]))
             if stage is STAGES[-1]:
                 rows.append(self.hole_values)
             rows += [_row(control, self.sliders[control.setting], self.start) for control in stage.controls]
@@ -294,17 +297,13 @@ class DegradationPanel(parts.Panel):
         tab = widgets.Tab([widgets.VBox(content) for _, content in tabs], titles=[title for title, _ in tabs])
         foot = widgets.HBox([self.seed, another, self.reset_all], layout={"flex_flow": "row wrap"})
         controls = [tab, foot, self.enhancer, self.face_only, self.message]
-        columns = [parts.titled(name.capitalize(), image) for name, image in self.images.items()]
-        gallery = widgets.VBox(
-            [
-                widgets.HBox(columns, layout={"width": "100%", "flex_flow": "row wrap"}),
-                parts.note(ERROR_CAPTION),
-                self.numbers,
-            ],
-            layout={"flex": "1 1 300px", "min_width": "290px"},
-        )
-        left = widgets.VBox(controls, layout={"width": "400px", "flex": "0 0 400px", "margin": "0 12px 0 0"})
-        return widgets.HBox([left, gallery], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
+        below = {"ground truth": [self.numbers]}
+        columns = [
+            parts.column(name.capitalize(), image, *below.get(name, ()), widest="min(224px, 24vh)")
+            for name, image in self.images.items()
+        ]
+        note = parts.note(f"{ERROR_CAPTION} In brackets beside a slider: {start}.")
+        return parts.side_by_side(controls, [widgets.HBox(columns), note], width_px=372)
 
     def _another_face(self) -> Any:
         another = parts.button("next person")
@@ -341,6 +340,16 @@ def degradation_panel(
     return DegradationPanel(settings or DegradationSettings(), face or FaceChoice(), seed, enhancer, folder)
 
 
+def drawn_counts(settings: DegradationSettings, seed: int) -> dict[str, int]:
+    """How many holes of each kind, and how wide a blur, the draw ``seed`` takes from the settings' ranges."""
+
+    def count(stage: int, ends: tuple[int, int]) -> int:
+        return ends[0] + int(np.random.default_rng([seed, stage]).random() * (ends[1] - ends[0] + 1))
+
+    stages = {"outline_holes": 0, "random_holes": 2, "blur_px": 5}
+    return {name: count(stage, getattr(settings, name)) for name, stage in stages.items()}
+
+
 def degraded_steadily(
     ground_truth: DepthImage,
     depth_range: DepthRange,
@@ -359,10 +368,8 @@ def degraded_steadily(
     def stream(stage: int) -> np.random.Generator:
         return np.random.default_rng([seed, stage])
 
-    def count(stage: int, ends: tuple[int, int]) -> int:
-        return ends[0] + int(stream(stage).random() * (ends[1] - ends[0] + 1))
-
-    at_outline, anywhere = count(0, settings.outline_holes), count(2, settings.random_holes)
+    counts = drawn_counts(settings, seed)
+    at_outline, anywhere = counts["outline_holes"], counts["random_holes"]
     many = replace(
         settings,
         outline_holes=(max(at_outline, MANY),) * 2,
@@ -375,7 +382,7 @@ def degraded_steadily(
     ]
     degraded = punch_holes(ground_truth, np.concatenate(triangles))
     degraded = add_noise(degraded, depth_range, settings.noise_mm, stream(4))
-    degraded = blur_depth(degraded, count(5, settings.blur_px))
+    degraded = blur_depth(degraded, counts["blur_px"])
     if hole_values == "random":
         return degraded, randomize_hole_values(degraded, stream(6))
     if hole_values == "blurred":
@@ -392,8 +399,8 @@ def _slider(control: Control, value: Any) -> Any:
 
     options: dict[str, Any] = {
         "description": f"{control.label} ({control.unit})",
-        "style": {"description_width": "112px"},
-        "layout": {"width": "306px"},
+        "style": {"description_width": "104px"},
+        "layout": {"width": "288px"},
         "tooltip": control.setting,
     }
     low, high = value if isinstance(value, tuple) else (value, value)

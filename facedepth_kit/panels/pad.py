@@ -68,7 +68,7 @@ class PadPanel(parts.Panel):
         )
         self.view = widgets.Dropdown(options=VIEWS, value="colour", description="shown", **wide)
         self.numbered = widgets.Checkbox(value=False, description="number the landmarks that fail", indent=False)
-        self.images = {name: parts.picture(SIDE_PX) for name in ("input", "enhanced")}
+        self.images = {name: parts.picture() for name in ("input", "enhanced")}
         self.numbers, self.verdicts, self.about = widgets.HTML(), widgets.HTML(), widgets.HTML()
         for widget in (self.source, self.enhancer, self.threshold, self.least_mm, self.view, self.numbered):
             widget.observe(self.ask, names="value")
@@ -127,7 +127,7 @@ class PadPanel(parts.Panel):
                     "face" if relief.plausible(plausible) else "attack",
                 ]
             )
-        head = ["", "geometric PAD error", "says", "nose before the sheet", "says"]
+        head = ["", "geometric PAD error", "verdict", "nose out of the sheet", "verdict"]
         return parts.table(head, rows)
 
     def _laid_out(self) -> Any:
@@ -151,13 +151,11 @@ class PadPanel(parts.Panel):
             self.about,
             self.message,
         ]
-        left = widgets.VBox(controls, layout={"width": "380px", "flex": "0 0 380px", "margin": "0 12px 0 0"})
-        columns = [parts.titled(name.capitalize(), image, width_px=SIDE_PX) for name, image in self.images.items()]
-        right = widgets.VBox(
-            [widgets.HBox(columns, layout={"width": "100%", "flex_flow": "row wrap"}), self.verdicts, self.numbers],
-            layout={"flex": "1 1 300px", "min_width": "290px"},
-        )
-        return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
+        columns = [
+            parts.column(name.capitalize(), image, widest=f"min({SIDE_PX}px, 45vh)")
+            for name, image in self.images.items()
+        ]
+        return parts.side_by_side(controls, [widgets.HBox(columns), self.verdicts, self.numbers], width_px=380)
 
 
 def pad_panel(

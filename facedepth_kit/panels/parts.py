@@ -110,34 +110,48 @@ def button(text: str, tooltip: str = "", **layout: str) -> Any:
     import ipywidgets as widgets
 
     return widgets.Button(
-        description=text, tooltip=tooltip or text, layout={"width": "auto", "height": "26px", **layout}
+        description=text,
+        tooltip=tooltip or text,
+        layout={"width": "auto", "height": "26px", "flex": "0 0 auto", **layout},
     )
 
 
-def picture(width_px: int = 256) -> Any:
-    """A place for PNG bytes that shrinks with the window but never grows beyond its pixels."""
+def picture() -> Any:
+    """A place for PNG bytes, as wide as its column."""
     import ipywidgets as widgets
 
-    return widgets.Image(format="png", layout={"width": "100%", "max_width": f"{width_px}px", "height": "auto"})
+    return widgets.Image(format="png", layout={"width": "100%", "height": "auto", "margin": "0 0 3px 0"})
 
 
-def titled(title: str, *children: Any, width_px: int = 256) -> Any:
-    """A column of a panel: a title, then pictures."""
+def column(title: str, *children: Any, widest: str, colour: str = "", lines: int = 1) -> Any:
+    """A column of a panel: a title of so many lines, a bar of ``colour`` if there is one, then pictures.
+
+    ``widest`` is a CSS length. In parts of the window's height (``vh``) it keeps a panel as high as a small screen.
+    """
     import ipywidgets as widgets
 
-    # Room for two lines, so that the pictures of a row keep to one height.
+    # All titles of a row are of one height, so that the pictures below them are level.
     style = (
-        "font-weight: 600; height: 36px; line-height: 18px; display: flex; align-items: end; justify-content: center"
+        f"font-weight: 600; font-size: 12px; height: {15 * lines}px; line-height: 15px; "
+        "display: flex; align-items: end; justify-content: center; margin-bottom: 3px"
     )
+    if colour:
+        style += f"; border-bottom: 3px solid {colour}"
     text = html.escape(title).replace("+", "+<wbr>")
     head = widgets.HTML(f'<div style="{style}"><div style="text-align: center">{text}</div></div>')
-    layout = {
-        "flex": f"1 1 {width_px // 2}px",
-        "min_width": "120px",
-        "max_width": f"{width_px}px",
-        "margin": "0 6px 0 0",
-    }
+    layout = {"flex": "1 1 0", "min_width": "0", "max_width": widest, "margin": "0 6px 0 0", "overflow": "hidden"}
     return widgets.VBox([head, *children], layout=layout)
+
+
+def side_by_side(controls: Sequence[Any], results: Sequence[Any], *, width_px: int) -> Any:
+    """A panel's controls, ``width_px`` wide, and to their right what they change; below each other in a narrow page."""
+    import ipywidgets as widgets
+
+    left = widgets.VBox(
+        controls, layout={"width": f"{width_px}px", "flex": f"0 0 {width_px}px", "margin": "0 12px 0 0"}
+    )
+    right = widgets.VBox(results, layout={"flex": "1 1 300px", "min_width": "290px"})
+    return widgets.HBox([left, right], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool = False) -> str:
@@ -145,14 +159,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool 
     side, space = ("left", "normal") if prose else ("right", "nowrap")
 
     def cell(tag: str, text: str, place: int) -> str:
-        style = f"padding: 1px 14px 1px 0; vertical-align: top; text-align: {'left' if place == 0 else side}"
-        return f'<{tag} style="{style}; white-space: {space}">{html.escape(text)}</{tag}>'
+        space_px = 0 if place == len(columns) - 1 else 10
+        style = f"padding: 1px {space_px}px 1px 0; vertical-align: top; text-align: {'left' if place == 0 else side}"
+        return f'<{tag} style="{style}; white-space: {"normal" if tag == "th" else space}">{html.escape(text)}</{tag}>'
 
     lines = [("th", columns), *(("td", row) for row in rows)]
     body = "".join(
         "<tr>" + "".join(cell(tag, text, place) for place, text in enumerate(line)) + "</tr>" for tag, line in lines
     )
-    return f'<table style="line-height: 1.5; font-size: 14px; margin-top: 6px">{body}</table>'
+    return f'<table style="line-height: 1.4; font-size: 13px; margin-top: 4px">{body}</table>'
 
 
 def able_enhancers() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ BEHIND = (246, 247, 249)
 FILLED = (46, 157, 119)
 STILL_OPEN = (190, 190, 190)
 # Of one brightness and told apart by the colour-blind (Okabe and Ito).
-LINES = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+LINES = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def png(picture: Picture) -> bytes:
@@ -35,9 +35,9 @@ def png(picture: Picture) -> bytes:
     return encoded.tobytes()
 
 
-def views(depth: DepthImage, depth_range: DepthRange) -> bytes:
-    """A depth image (256, 256) in colour and, below, as shaded relief: PNG of 256x512."""
-    return png(np.vstack([colourize(depth, depth_range), shaded_relief(depth, depth_range)]))
+def views(depth: DepthImage, depth_range: DepthRange, *below: Picture) -> bytes:
+    """A depth image (256, 256) in colour, below it as shaded relief, and further pictures of that size below: PNG."""
+    return png(np.vstack([colourize(depth, depth_range), shaded_relief(depth, depth_range), *below]))
 
 
 def error_map(depth: DepthImage, ground_truth: DepthImage) -> Picture:
@@ -127,19 +127,20 @@ def with_line(picture: Picture, place: int, direction: str) -> Picture:
     return marked
 
 
-def profile_svg(lines: Mapping[str, npt.NDArray[np.floating]], *, across: str, width: int = 860) -> str:
+def profile_svg(lines: Sequence[npt.NDArray[np.floating]], *, across: str, width: int = 344, height: int = 150) -> str:
     """Depth along a line as an SVG drawing: millimetres behind the nearest point, nearer is up; holes leave gaps.
 
-    ``lines`` maps names to float (n,) with NaN for a hole, all of one length; ``across`` names the horizontal axis.
+    ``lines`` are float (n,) with NaN for a hole, all of one length, drawn in the colours of ``LINES``; ``across`` names
+    the horizontal axis.
     """
-    height, left, right, top, bottom = 240, 52, 190, 12, 34
+    left, right, top, bottom = 30, 6, 8, 30
     inner_width, inner_height = width - left - right, height - top - bottom
-    values = np.concatenate([np.asarray(line, float) for line in lines.values()]) if lines else np.array([])
+    values = np.concatenate([np.asarray(line, float) for line in lines]) if lines else np.array([])
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    step = _round_step((high - low) / 4)
+    step = _round_step((high - low) / 3)
     low, high = np.floor(low / step) * step, max(np.ceil(high / step), np.floor(low / step) + 1) * step
-    count = max((len(line) for line in lines.values()), default=2)
+    count = max((len(line) for line in lines), default=2)
 
     def x(place: float) -> float:
         return left + inner_width * place / max(count - 1, 1)
@@ -149,31 +150,23 @@ def profile_svg(lines: Mapping[str, npt.NDArray[np.floating]], *, across: str, w
 
     ink, grid = "var(--jp-ui-font-color1, #333)", "var(--jp-border-color2, #ddd)"
     start = f'<svg viewBox="0 0 {width} {height}" style="width:100%;max-width:{width}px" role="img" '
-    parts = [start + f'aria-label="depth along the {html.escape(across)}" font-size="12" fill="{ink}">']
+    parts = [start + f'aria-label="depth along the {html.escape(across)}" font-size="11" fill="{ink}">']
     for value in np.arange(low, high + step / 2, step):
         parts.append(
             f'<line x1="{left}" x2="{left + inner_width}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="{grid}"/>'
-            f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>'
+            f'<text x="{left - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>'
         )
     for place in range(0, count, 64):
-        parts.append(f'<text x="{x(place):.1f}" y="{top + inner_height + 16}" text-anchor="middle">{place}</text>')
+        parts.append(f'<text x="{x(place):.1f}" y="{top + inner_height + 13}" text-anchor="middle">{place}</text>')
     parts.append(
-        f'<text x="{left + inner_width / 2}" y="{height - 4}" text-anchor="middle">{html.escape(across)}</text>'
+        f'<text x="{left + inner_width / 2}" y="{height - 4}" text-anchor="middle">{html.escape(across)}; '
+        "depth in mm, near above</text>"
     )
-    parts.append(
-        f'<text x="12" y="{top + inner_height / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 12 {top + inner_height / 2})">depth (mm), near above</text>'
-    )
-    for number, (name, line) in enumerate(lines.items()):
+    for number, line in enumerate(lines):
         colour = LINES[number % len(LINES)]
         for piece in _pieces(np.asarray(line, float)):
             points = " ".join(f"{x(place):.1f},{y(line[place]):.1f}" for place in piece)
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        row = top + 10 + 18 * number
-        parts.append(
-            f'<line x1="{width - right + 12}" x2="{width - right + 32}" y1="{row}" y2="{row}" stroke="{colour}" '
-            f'stroke-width="3"/><text x="{width - right + 38}" y="{row + 4}">{html.escape(name)}</text>'
-        )
     return "".join(parts) + "</svg>"
 
 

@@ -54,6 +54,29 @@ def chromium() -> str:
     return found
 
 
+# Texts are measured by the room they would take; a select list may scroll.
+CUT = """panel => {
+    const view = document.querySelector('.jp-WindowedPanel-outer, .jp-Notebook').getBoundingClientRect();
+    const edge = panel.closest('.jp-OutputArea-output').getBoundingClientRect().right;
+    const found = [];
+    const seen = element => element.getClientRects().length > 0;
+    const box = panel.getBoundingClientRect();
+    if (box.height > view.height) found.push(`panel: ${box.height} px high, ${view.height} px in view`);
+    for (const part of panel.querySelectorAll('td, th, button, label, img, svg, input, select, .widget-html, b')) {
+        if (!seen(part)) continue;
+        const place = part.getBoundingClientRect(), name = part.innerText?.slice(0, 40) || part.tagName;
+        if (place.right > edge + 1) found.push(`${name}: ends at ${place.right}, the output at ${edge}`);
+        for (let around = part.parentElement; around !== panel.parentElement; around = around.parentElement)
+            if (getComputedStyle(around).overflow !== 'visible' && seen(around)
+                && place.right > around.getBoundingClientRect().right + 1.5)
+                found.push(`${name}: cut at ${around.getBoundingClientRect().right} of ${place.right}`);
+        const cuts = getComputedStyle(part).overflow === 'hidden' && part.tagName !== 'SELECT';
+        if (cuts && part.scrollWidth > part.clientWidth + 1) found.push(`${name}: cut`);
+    }
+    return found;
+}"""
+
+
 @dataclass
 class Lab:
     """A running JupyterLab: its address, its folder and its token."""
@@ -162,6 +185,11 @@ class Desk:
             assert time.monotonic() < end, f"waited {seconds:.0f} s in vain"
             self.page.wait_for_timeout(100)
 
+    def cut(self, panel: Any) -> list[str]:
+        """What is not seen whole of a panel that is scrolled to the top: what lies beyond an edge, texts cut short."""
+        panel.evaluate("panel => panel.scrollIntoView({block: 'start'})")
+        return list(panel.evaluate(CUT))
+
     def settled(self, place: Any) -> np.ndarray[Any, Any]:
         """The look of a part of the page once it no longer changes."""
         before = self.pixels(place)
@@ -181,7 +209,7 @@ def open_notebook(lab: Lab) -> Iterator[Callable[[str], Any]]:
 
     @contextmanager
     def opened(name: str) -> Iterator[Desk]:
-        page = browser.new_page(viewport={"width": 1500, "height": 1050})
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
         desk = Desk(page, lab, name)
         page.on("pageerror", lambda error: desk.problems.append(f"page: {error}"))
         page.on("console", lambda line: desk.problems.append(f"console: {line.text}") if line.type == "error" else None)
@@ -202,7 +230,6 @@ def open_notebook(lab: Lab) -> Iterator[Callable[[str], Any]]:
         page.wait_for_function(
             "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", timeout=60_000
         )
-        page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
         page.get_by_text("Run", exact=True).first.click()
         page.get_by_text("Run All Cells", exact=True).click()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,13 @@ def slider(panel: Any, label: str) -> Any:
 def test_degradation_panel(open_notebook: OpenNotebook) -> None:
     with open_notebook("03_degradation") as desk:
         panel = panel_of(desk)
+        assert desk.cut(panel) == []
         degraded, truth = picture(panel, "Degraded"), picture(panel, "Ground truth")
         before, truth_before = desk.settled(degraded), desk.settled(truth)
         numbers = panel.locator("table").first
         said = numbers.inner_text()
+        counts = panel.get_by_text(re.compile(r"^drawn: \d+$")).all_inner_texts()
+        assert len(counts) == 3
         desk.shoot("opened")
 
         # by keyboard: more random holes
@@ -63,10 +67,11 @@ def test_degradation_panel(open_notebook: OpenNotebook) -> None:
         after = desk.settled(degraded)
         desk.shoot("more_holes")
         assert (before != after).any(axis=-1).mean() > 0.01
+        assert panel.get_by_text(re.compile(r"^drawn: \d+$")).all_inner_texts() != counts
         assert np.array_equal(desk.settled(truth), truth_before)
 
         # by mouse, faster than pictures can be drawn: what is shown is where the slider ended
-        noise = slider(panel, "error up to (mm)")
+        noise = slider(panel, "up to (mm)")
         box = noise.bounding_box()
         y = box["y"] + box["height"] / 2
         desk.page.mouse.move(box["x"] + box["width"] / 2, y)
@@ -95,7 +100,7 @@ def test_degradation_panel(open_notebook: OpenNotebook) -> None:
         panel.get_by_role("button", name="Save").click()
         panel.get_by_text("saved").wait_for()
         desk.shoot("preset")
-        saved = desk.lab.folder / "build" / "smoke" / "desk" / "presets" / "my_degradation.yaml"
+        saved = desk.lab.folder / "build" / "smoke" / "output" / "presets" / "my_degradation.yaml"
         assert "noise_mm: 15.0" in saved.read_text()
         clean(desk)
 
@@ -104,6 +109,7 @@ def test_enhancer_panel(open_notebook: OpenNotebook, tmp_path: Path) -> None:
     with open_notebook("17_compare_enhancers") as desk:
         panel = panel_of(desk)
         desk.settled(panel)
+        assert desk.cut(panel) == []
         desk.shoot("opened")
         first = picture(panel, "input")
         relief = panel.locator(".widget-vbox", has_text="input").filter(
@@ -130,6 +136,7 @@ def test_enhancer_panel(open_notebook: OpenNotebook, tmp_path: Path) -> None:
         panel.locator("select[multiple]").select_option(label=["De-M8", "Telea", "Navier-Stokes+bilateral", "Sp-HfU"])
         desk.wait_until(lambda: panel.locator("img.widget-image").count() != columns)
         desk.settled(panel)
+        assert desk.cut(panel) == []
         desk.shoot("four")
 
         mine = tmp_path / "mine.png"
@@ -138,7 +145,7 @@ def test_enhancer_panel(open_notebook: OpenNotebook, tmp_path: Path) -> None:
         with desk.page.expect_file_chooser() as chooser:
             panel.get_by_role("button", name="Upload").click()
         chooser.value.set_files(mine)
-        desk.wait_until(lambda: "ground truth" not in panel.locator("table").first.inner_text())
+        desk.wait_until(lambda: "ground truth" not in panel.inner_text())
         panel.get_by_role("tab", name="Look").click()
         assert panel.locator("select").first.locator("option:checked").inner_text() == "mine.png"
         desk.settled(panel)
@@ -153,6 +160,7 @@ def test_pad_panel(open_notebook: OpenNotebook) -> None:
         before = desk.settled(enhanced)
         verdicts = panel.locator("table").first
         said = verdicts.inner_text()
+        assert desk.cut(panel) == []
         desk.shoot("opened")
         slider(panel, "PAD error from").focus()
         desk.page.keyboard.press("Home")

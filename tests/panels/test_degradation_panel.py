@@ -60,6 +60,19 @@ def test_pictures_are_of_the_face_the_degradation_and_the_repair_that_the_widget
     assert np.array_equal((truth[:256] == 190).all(axis=-1), ~face)  # holes are grey
 
 
+def test_the_count_that_was_drawn_stands_beside_its_range() -> None:
+    panel = degradation_panel(enhancer="None", seed=2)
+    for name, low in (("outline_holes", 10), ("random_holes", 20), ("blur_px", 3)):
+        panel.sliders[name].value = (low, low)
+        assert f"drawn: {low}<" in panel.drawn[name].value
+    panel.sliders["random_holes"].value = (0, 250)
+    seen = set()
+    for seed in range(4):
+        panel.seed.value = seed
+        seen.add(panel.drawn["random_holes"].value)
+    assert len(seen) > 1
+
+
 @pytest.mark.parametrize("setting", [field.name for field in fields(DegradationSettings)])
 def test_each_slider_moves_the_degraded_picture_and_its_reset_brings_it_back(setting: str) -> None:
     panel = degradation_panel(enhancer="None", seed=2)

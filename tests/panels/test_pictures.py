@@ -97,7 +97,7 @@ def test_an_image_of_holes_turns_into_nothing(turn: float) -> None:
 
 def test_a_profile_is_drawn_true_to_scale_with_gaps_at_holes() -> None:
     line = np.array([0.0, 10.0, np.nan, 40.0, 40.0])
-    svg = pictures.profile_svg({"degraded <image>": line}, across="row 3")
+    svg = pictures.profile_svg([line], across="pixels along <row> 3")
     drawn = [
         [tuple(map(float, point.split(","))) for point in points.split()]
         for points in re.findall(r'<polyline points="([^"]*)"', svg)
@@ -107,13 +107,13 @@ def test_a_profile_is_drawn_true_to_scale_with_gaps_at_holes() -> None:
     assert y0 < y1 < y3  # near is up
     assert (y3 - y0) == pytest.approx(4 * (y1 - y0), abs=0.3)
     assert drawn[1][0][0] - x0 == pytest.approx(3 * (x1 - x0), abs=0.3)
-    assert "degraded &lt;image&gt;" in svg
+    assert "along &lt;row&gt; 3" in svg
     for tick in re.findall(r'text-anchor="end">([^<]*)<', svg):
         assert float(tick) % 10 == 0
 
 
 def test_a_profile_of_holes_only_is_an_empty_drawing() -> None:
-    assert "polyline" not in pictures.profile_svg({"a": np.full(5, np.nan)}, across="row 1")
+    assert "polyline" not in pictures.profile_svg([np.full(5, np.nan)], across="row 1")
 
 
 def test_landmarks_lie_where_their_pixel_lies() -> None:
