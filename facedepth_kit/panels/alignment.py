@@ -43,17 +43,14 @@ class AlignmentPanel(parts.Panel):
         }
         self.found = parts.button("what the alignment found")
         self.reset = parts.button("start: identity")
-        self.image, self.about = parts.picture(480), widgets.HTML()
+        self.image, self.about = parts.picture(), widgets.HTML()
         for slider in (self.frame, self.shift_ms, *self.turns.values(), *self.offsets.values()):
             slider.observe(self.ask, names="value")
         self.found.on_click(lambda _: self.show(self.alignment.shift_ms, self.alignment.extrinsic))
         self.reset.on_click(lambda _: self.show(round(self._equal_starts_ms), np.eye(4)))
         controls = [self.frame, self.shift_ms, *self.turns.values(), *self.offsets.values()]
-        left = widgets.VBox(
-            [*controls, widgets.HBox([self.found, self.reset]), self.about, self.message],
-            layout={"width": "46%", "min_width": "300px"},
-        )
-        self.widget = widgets.HBox([left, widgets.VBox([self.image], layout={"width": "50%"})])
+        controls += [widgets.HBox([self.found, self.reset]), self.about, self.message]
+        self.widget = parts.side_by_side(controls, [parts.column("", self.image, widest="480px")], width_px=380)
         self.show(round(self._equal_starts_ms), np.eye(4))
 
     @property
