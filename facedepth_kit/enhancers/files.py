@@ -8,7 +8,6 @@ many files one bad file does not stop the others: its report says why.
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
 import os
@@ -43,6 +42,7 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
 from facedepth_kit.common.errors import DiskFullError, KitError
 from facedepth_kit.common.paths import write_atomically
+from facedepth_kit.common.tables import write_table
 from facedepth_kit.depth import HOLE, SIZE, DepthImage
 from facedepth_kit.enhancers.frames import (
     DEFAULT_ENHANCER,
@@ -227,15 +227,9 @@ def write_summary(output: Path, reports: Iterable[FileReport], *, overwrite: boo
         row["input"], row["output"] = str(row["input"]), None if row["output"] is None else str(row["output"])
     with write_atomically(output / f"{SUMMARY}.json", overwrite) as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    with (
-        write_atomically(output / f"{SUMMARY}.csv", overwrite) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, FileReport.__dataclass_fields__.keys(), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            box = None if row["box"] is None else " ".join(map(str, row["box"]))
-            writer.writerow({**row, "box": box})
+    boxes = (None if row["box"] is None else " ".join(map(str, row["box"])) for row in rows)
+    lines = [{**row, "box": box} for row, box in zip(rows, boxes, strict=True)]
+    write_table(output / f"{SUMMARY}.csv", lines, overwrite=overwrite)
 
 
 def _passed_over(error: OSError, target: Path) -> str:
