@@ -22,18 +22,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.depth_files import aligned_picture, depth_files, read_frame, read_picture
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
+from facedepth_kit.common.declared import decode_json, read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 
-ABOUT = "recording.json"
+METADATA = "recording.json"
 LINES = "frames.jsonl"
 POINTS = "landmarks.json"
 PICTURES = ("_color", "_infrared")
@@ -62,7 +64,7 @@ class RecordingMetadata:
     simulated: bool = False
     rotated: bool = False
     mark_names: tuple[str, ...] = ()
-    frames: Mapping[str, Mapping[str, Any]] | None = None
+    frames: Mapping[str, DescribedFrame] | None = None
 
 
 class RecordingFolder:
@@ -89,12 +91,12 @@ class RecordingFolder:
                 self._files[name] = path
         self.names = sorted(self._files, key=_by_number)
         self._unit_mm = unit_mm
-        self._about: dict[Path, RecordingMetadata] = {}
-        self._points: dict[Path, Mapping[str, Any]] = {}
+        self._metadata: dict[Path, RecordingMetadata] = {}
+        self._points: dict[Path, Mapping[str, msgspec.Raw]] = {}
         self._damage: dict[Path, str] = {}
         for folder in {path.parent for path in self._files.values()}:
-            self._about[folder] = nearest_metadata(folder, self.root)[0]
-        self.simulated = any(about.simulated for about in self._about.values())
+            self._metadata[folder] = nearest_metadata(folder, self.root)[0]
+        self.simulated = any(metadata.simulated for metadata in self._metadata.values())
 
     def __len__(self) -> int:
         """How many depth files there are; damaged ones are known after reading them."""
@@ -117,7 +119,8 @@ class RecordingFolder:
     def units_mm(self) -> dict[Path, float]:
         """The depth unit of each folder that holds frames."""
         return {
-            folder: about.unit_mm if self._unit_mm is None else self._unit_mm for folder, about in self._about.items()
+            folder: metadata.unit_mm if self._unit_mm is None else self._unit_mm
+            for folder, metadata in self._metadata.items()
         }
 
     def path(self, name: str) -> Path:
@@ -141,23 +144,23 @@ class RecordingFolder:
 
     def _read(self, name: str, *, strict: bool) -> RecordedFrame:
         path = self.path(name)
-        about = self._about[path.parent]
+        metadata = self._metadata[path.parent]
         depth = read_frame(path)
         index = path.stem.removesuffix("_depth")
-        frame = (about.frames or {}).get(index, {})
-        marks, mark_names = self._marks(path, index, frame, about, strict)
+        frame = (metadata.frames or {}).get(index, DescribedFrame())
+        marks, mark_names = self._marks(path, index, frame, metadata, strict)
         return RecordedFrame(
             name,
             depth,
-            unit_mm=about.unit_mm if self._unit_mm is None else self._unit_mm,
+            unit_mm=metadata.unit_mm if self._unit_mm is None else self._unit_mm,
             picture=self._picture(name, depth, strict),
-            intrinsics=about.intrinsics or _phone_intrinsics(frame, depth, about.rotated),
-            person=str(frame.get("person") or _person(path)),
-            session=str(frame.get("session", "")),
-            variant=str(frame.get("variant", "")),
+            intrinsics=metadata.intrinsics or _phone_intrinsics(path, frame, depth, metadata.rotated),
+            person=str(frame.person or _person(path)),
+            session=str(frame.session or ""),
+            variant=str(frame.variant or ""),
             marks=marks,
             mark_names=mark_names,
-            simulated=about.simulated,
+            simulated=metadata.simulated,
         )
 
     def _picture(self, name: str, depth: Frame, strict: bool) -> npt.NDArray[np.generic] | None:
@@ -177,28 +180,28 @@ class RecordingFolder:
         return picture
 
     def _marks(
-        self, path: Path, index: str, frame: Mapping[str, Any], about: RecordingMetadata, strict: bool
+        self, path: Path, index: str, frame: DescribedFrame, metadata: RecordingMetadata, strict: bool
     ) -> tuple[npt.NDArray[np.float64] | None, tuple[str, ...]]:
-        source = path.parent / ABOUT
-        marks, names = frame.get("marks"), tuple(map(str, frame.get("mark_names", about.mark_names)))
+        source, names = path.parent / METADATA, frame.mark_names or metadata.mark_names
         try:
-            if marks is None and (path.parent / POINTS).is_file():
-                source = path.parent / POINTS
+            given: Points | None = decode_json(source, frame.marks, Points | None, within=f"marks of frame {index}")
+            if given is None and (path.parent / POINTS).is_file():
+                source, names = path.parent / POINTS, POINT_NAMES
                 if source not in self._points:
-                    self._points[source] = _read_object(source)
-                entry = self._points[source].get(index) or {}
-                marks, names = entry.get("points_xy") if isinstance(entry, dict) else entry, POINT_NAMES
-            if marks is None:
+                    self._points[source] = read_json(source, dict[str, msgspec.Raw])
+                placed = self._points[source].get(index, NULL)
+                entry = decode_json(source, placed, PlacedPoints | Points | None, within=f"frame {index}")
+                given = entry.points_xy if isinstance(entry, PlacedPoints) else entry
+            if given is None:
                 return None, ()
-            points = _as_points(marks)
-            if points is None or (names and len(names) != len(points)):
-                raise KitError(f"{source}: found no points x, y for frame {index}, expected {len(names) or 'some'}")
+            if names and len(names) != len(given):
+                raise KitError(f"{source}: found {len(given)} points for frame {index}, expected {len(names)}")
         except KitError as error:
             if strict:
                 raise
             self._damage[source] = str(error)
             return None, ()
-        return points, names
+        return _as_array(given), names
 
 
 def nearest_metadata(folder: Path, root: Path) -> tuple[RecordingMetadata, Path | None]:
@@ -207,8 +210,8 @@ def nearest_metadata(folder: Path, root: Path) -> tuple[RecordingMetadata, Path 
     Raises :class:`KitError` when it is damaged.
     """
     for above in (folder, *folder.parents):
-        if (above / ABOUT).is_file():
-            return read_metadata(above), above / ABOUT
+        if (above / METADATA).is_file():
+            return read_metadata(above), above / METADATA
         if above == root:
             break
     return RecordingMetadata(), None
@@ -241,7 +244,7 @@ class FolderWriter:
         unit_mm: float | None = None,
         intrinsics: Intrinsics | None = None,
         simulated: bool = False,
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
         self.folder = Path(folder)
@@ -261,11 +264,11 @@ class FolderWriter:
             "unit_mm": unit_mm,
             "intrinsics": None if intrinsics is None else asdict(intrinsics),
             "simulated": simulated,
-            **(about or {}),
+            **(metadata or {}),
         }
         self._described = unit_mm is not None
         if self._described:
-            self._write_about()
+            self._write_metadata()
 
     def write(self, recording: RecordedFrame, **more: Any) -> Path:
         """Write one frame; ``more`` (numbers, texts) is kept beside it in ``frames``. Returns the depth file.
@@ -299,7 +302,7 @@ class FolderWriter:
     def close(self) -> None:
         """Move what is known of the frames into ``recording.json``; without any frame nothing is written."""
         if self._described:
-            self._write_about()
+            self._write_metadata()
             (self.folder / LINES).unlink(missing_ok=True)
 
     def __enter__(self) -> FolderWriter:
@@ -316,11 +319,11 @@ class FolderWriter:
             self._head["intrinsics"] = asdict(first.intrinsics)
         self._head["simulated"] = self._head["simulated"] or first.simulated
         self._described = True
-        self._write_about()
+        self._write_metadata()
 
-    def _write_about(self) -> None:
+    def _write_metadata(self) -> None:
         content = {**self._head, "frames": {name: known for name, known in self._frames.items() if known}}
-        with write_atomically(self.folder / ABOUT, overwrite=True) as temporary:
+        with write_atomically(self.folder / METADATA, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @staticmethod
@@ -336,8 +339,8 @@ def _recorded(folder: Path) -> list[Path]:
     """The files of a recording in a folder: descriptions first, then frames; what else lies there is not ours."""
     frame = re.compile(r".+_(depth|color|infrared)\.png")
     return sorted(
-        (path for path in folder.iterdir() if path.name in (ABOUT, LINES) or frame.fullmatch(path.name)),
-        key=lambda path: (path.name not in (ABOUT, LINES), path.name),
+        (path for path in folder.iterdir() if path.name in (METADATA, LINES) or frame.fullmatch(path.name)),
+        key=lambda path: (path.name not in (METADATA, LINES), path.name),
     )
 
 
@@ -352,96 +355,116 @@ def _known(recording: RecordedFrame) -> dict[str, Any]:
     return known
 
 
-# --- recording.json -------------------------------------------------------------------------------------------------
+# --- recording.json ---------------------------------------------------------------------------------------------------
+
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+Pixel = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Points = list[tuple[Pixel | None, Pixel | None]]
+NULL = msgspec.Raw(b"null")
+
+
+class DescribedIntrinsics(msgspec.Struct, frozen=True):
+    """``intrinsics`` in ``recording.json``: a pinhole camera in pixels."""
+
+    width: Side
+    height: Side
+    fx: Positive
+    fy: Positive
+    cx: Pixel
+    cy: Pixel
+
+
+class PhoneIntrinsics(msgspec.Struct, frozen=True):
+    """``camera_intrinsics`` of an iPhone's frame: a matrix column by column, for a photograph of the reference size."""
+
+    width: Side
+    height: Side
+    intrinsic_matrix: tuple[Pixel, Pixel, Pixel, Pixel, Pixel, Pixel, Pixel, Pixel, Pixel]
+    intrinsic_matrix_reference_dimensions_width: Positive
+    intrinsic_matrix_reference_dimensions_height: Positive
+
+
+class DescribedFrame(msgspec.Struct, frozen=True):
+    """A frame in ``recording.json`` or ``frames.jsonl``; points and intrinsics are looked at when it is read."""
+
+    name: str | int = ""
+    person: str | int | None = None
+    session: str | int | None = None
+    variant: str | int | None = None
+    marks: msgspec.Raw = NULL
+    mark_names: tuple[str, ...] | None = None
+    camera_intrinsics: msgspec.Raw = NULL
+
+
+class Description(msgspec.Struct, frozen=True):
+    """``recording.json`` as it lies on disk; what else stands in it is nobody's business."""
+
+    unit_mm: Positive | None = None
+    depth_unit_mm: Positive | None = None
+    intrinsics: DescribedIntrinsics | None = None
+    simulated: bool = False
+    note: str = ""
+    mark_names: tuple[str, ...] = ()
+    frames: dict[str, DescribedFrame] = {}
+
+
+class PlacedPoints(msgspec.Struct, frozen=True):
+    """A frame in ``landmarks.json``."""
+
+    points_xy: Points | None = None
 
 
 def read_metadata(folder: Path) -> RecordingMetadata:
     """Read a folder's ``recording.json``. Raises :class:`KitError`, naming it, when it is damaged."""
-    path = folder / ABOUT
-    content = _read_object(path)
-    unit = content.get("unit_mm", content.get("depth_unit_mm", 1.0))
-    if isinstance(unit, bool) or not isinstance(unit, int | float) or not 0 < unit < float("inf"):
-        raise KitError(f"{path}: found unit_mm {unit!r}, expected millimetres per step above 0")
-    frames = content.get("frames", {})
-    if not isinstance(frames, dict) or not all(isinstance(frame, dict) for frame in frames.values()):
-        raise KitError(f"{path}: found frames that are no table, expected one entry a frame")
+    content = read_json(folder / METADATA, Description)
+    given = content.intrinsics
     return RecordingMetadata(
-        float(unit),
-        _intrinsics(path, content.get("intrinsics")),
-        bool(content.get("simulated", False)),
-        "clockwise" in str(content.get("note", "")),
-        tuple(map(str, content.get("mark_names", ()))),
-        {**frames, **_read_lines(folder / LINES)},
+        content.unit_mm or content.depth_unit_mm or 1.0,
+        None if given is None else Intrinsics(given.width, given.height, given.fx, given.fy, given.cx, given.cy),
+        content.simulated,
+        "clockwise" in content.note,
+        content.mark_names,
+        {**content.frames, **_read_lines(folder / LINES)},
     )
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise KitError(f"{path}: found a file that cannot be read ({error.strerror})") from None
-    except ValueError:
-        raise KitError(f"{path}: found a damaged file, expected JSON") from None
-    if not isinstance(content, dict):
-        raise KitError(f"{path}: found a {type(content).__name__}, expected a JSON object")
-    return content
-
-
-def _read_lines(path: Path) -> dict[str, dict[str, Any]]:
+def _read_lines(path: Path) -> dict[str, DescribedFrame]:
     """Frames of a recording that was not closed; its last line may be half written."""
-    frames: dict[str, dict[str, Any]] = {}
+    frames: dict[str, DescribedFrame] = {}
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError:
         return frames
     for line in lines:
         try:
-            entry = json.loads(line)
-            frames[str(entry.pop("name"))] = entry
-        except (ValueError, KeyError, AttributeError):
+            entry = decode_json(path, line, DescribedFrame)
+        except KitError:
             continue
+        if entry.name != "":
+            frames[str(entry.name)] = entry
     return frames
 
 
-def _intrinsics(path: Path, content: Any) -> Intrinsics | None:
-    if content is None:
-        return None
-    try:
-        numbers = {name: float(content[name]) for name in ("fx", "fy", "cx", "cy")}
-        if not all(map(np.isfinite, numbers.values())):
-            raise ValueError
-        return Intrinsics(int(content["width"]), int(content["height"]), **numbers)
-    except (KeyError, TypeError, ValueError):
-        raise KitError(
-            f"{path}: found incomplete intrinsics, expected width, height, fx, fy, cx and cy as numbers"
-        ) from None
-
-
-def _phone_intrinsics(frame: Mapping[str, Any], depth: Frame, rotated: bool) -> Intrinsics | None:
+def _phone_intrinsics(path: Path, frame: DescribedFrame, depth: Frame, rotated: bool) -> Intrinsics | None:
     """Intrinsics as an iPhone gives them: for its photograph, column by column, before the frame was turned upright."""
-    given = frame.get("camera_intrinsics")
-    if not isinstance(given, dict):
-        return None
     try:
-        width, height = int(given["width"]), int(given["height"])
-        matrix = [float(value) for value in given["intrinsic_matrix"]]
-        across = width / float(given["intrinsic_matrix_reference_dimensions_width"])
-        down = height / float(given["intrinsic_matrix_reference_dimensions_height"])
-        # The photograph counts from the corner of its first pixel, the kit from its centre.
-        fx, fy, cx, cy = matrix[0] * across, matrix[4] * down, matrix[6] * across - 0.5, matrix[7] * down - 0.5
-    except (TypeError, KeyError, ValueError, IndexError, ZeroDivisionError):
+        given = decode_json(path, frame.camera_intrinsics, PhoneIntrinsics)
+    except KitError:
         return None
-    if rotated and depth.shape == (width, height):
-        return Intrinsics(height, width, fy, fx, height - 1 - cy, cx)
-    return Intrinsics(width, height, fx, fy, cx, cy) if depth.shape == (height, width) else None
+    across = given.width / given.intrinsic_matrix_reference_dimensions_width
+    down = given.height / given.intrinsic_matrix_reference_dimensions_height
+    matrix = given.intrinsic_matrix
+    # The photograph counts from the corner of its first pixel, the kit from its centre.
+    fx, fy, cx, cy = matrix[0] * across, matrix[4] * down, matrix[6] * across - 0.5, matrix[7] * down - 0.5
+    if rotated and depth.shape == (given.width, given.height):
+        return Intrinsics(given.height, given.width, fy, fx, given.height - 1 - cy, cx)
+    return Intrinsics(given.width, given.height, fx, fy, cx, cy) if depth.shape == (given.height, given.width) else None
 
 
-def _as_points(rows: Any) -> npt.NDArray[np.float64] | None:
-    try:
-        points = np.array([[np.nan if value is None else float(value) for value in row] for row in rows], np.float64)
-    except (TypeError, ValueError):
-        return None
-    return points if points.ndim == 2 and points.shape[1] == 2 else None
+def _as_array(points: Points) -> npt.NDArray[np.float64]:
+    rows = [[np.nan if value is None else value for value in row] for row in points]
+    return np.array(rows, np.float64).reshape(-1, 2)
 
 
 def _person(path: Path) -> str:

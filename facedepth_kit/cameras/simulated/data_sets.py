@@ -373,7 +373,7 @@ def _write_recording(
             unit_mm=settings.sensor.unit_mm,
             intrinsics=intrinsics(camera),
             simulated=True,
-            about={"note": ABOUT, "frames_per_second": settings.frames_per_second},
+            metadata={"note": ABOUT, "frames_per_second": settings.frames_per_second},
         ) as writer,
     ):
         for recording in realsense_recording(seed, number, kind, count, settings):

@@ -92,7 +92,7 @@ for index in range(100_000):
 def test_a_killed_recorder_leaves_a_readable_recording(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)])
-    while process.poll() is None and len(list(folder.glob("*_depth.png"))) < 12:
+    while process.poll() is None and len(list(folder.glob("[0-9]*_depth.png"))) < 12:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -199,6 +199,15 @@ def test_damaged_files_are_named_and_the_rest_goes_on(tmp_path: Path, rng: np.ra
         '{"frames": 3}',
         '{"intrinsics": {"fx": 1}}',
         '{"intrinsics": {"width": 4, "height": 4, "fx": "?", "fy": 1, "cx": 1, "cy": 1}}',
+        '{"intrinsics": {"width": 4, "height": -4, "fx": 1, "fy": 1, "cx": 1, "cy": 1}}',
+        '{"unit_mm": 1e400}',
+        '{"unit_mm": 1' + "0" * 400 + "}",
+        '{"frames": {"1": 3}}',
+        '{"frames": {"1": {"person": [1]}}}',
+        '{"simulated": "no"}',
+        '{"mark_names": 5}',
+        "[" * 100_000,
+        '{"frames": ' + "[" * 100_000,
     ],
 )
 def test_a_damaged_description_is_one_line(tmp_path: Path, content: str) -> None:
@@ -207,6 +216,26 @@ def test_a_damaged_description_is_one_line(tmp_path: Path, content: str) -> None
     with pytest.raises(KitError, match=r"recording\.json: found") as caught:
         RecordingFolder(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "marks", ['[[1, "x"]]', "[[1, 1e300]]", "[[1, 2, 3]]", "7", "[[1, 2], [3, 4]]"]
+)
+def test_points_that_are_none_are_named_and_left_out(tmp_path: Path, marks: str) -> None:
+    write_frame(tmp_path / "1_depth.png", np.ones((4, 4), np.uint16))
+    (tmp_path / "recording.json").write_text(f'{{"mark_names": ["nose"], "frames": {{"1": {{"marks": {marks}}}}}}}')
+    found = RecordingFolder(tmp_path)
+    (only,) = found
+    assert only.marks is None
+    (line,) = found.damaged
+    assert "recording.json: found" in line
+    assert "\n" not in line
+    (tmp_path / "recording.json").unlink()
+    for content in ("[1]", '{"1": 3}', f'{{"1": {{"points_xy": {marks}}}}}', "{"):
+        (tmp_path / "landmarks.json").write_text(content)
+        found = RecordingFolder(tmp_path)
+        assert [read.marks for read in found] == [None]
+        assert "landmarks.json: found" in found.damaged[0]
 
 
 def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ def test_a_killed_recorder_leaves_what_it_wrote(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RECORDER, str(folder), str(path)]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[3])
     began = time.monotonic()
-    while process.poll() is None and len(list(folder.glob("*_depth.png"))) < 15 and time.monotonic() - began < 300:
+    while process.poll() is None and len(list(folder.glob("[0-9]*_depth.png"))) < 15 and time.monotonic() - began < 300:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
