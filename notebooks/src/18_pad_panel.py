@@ -187,5 +187,5 @@ if bona_fide and attacks:
 # ## What you have seen
 #
 # Three rules, one number, one threshold; and a check whose answer depends on what filled the holes. This ends the
-# story of the first paper. **Next:** [20_two_cameras](20_two_cameras.ipynb) begins the second one, in which a better
-# camera is the teacher.
+# story of the first paper. **Next:** [19_use_as_a_library](19_use_as_a_library.ipynb) takes the kit into programs of
+# your own.
