@@ -1,9 +1,9 @@
-"""Only the latest state counts: many changes of a slider, few refreshes of its picture.
+"""Few redraws for many changes of a slider: only its latest value counts.
 
 A browser sends a message for every step of a slider that is dragged. Drawing for each would queue up pictures that
-nobody waits for. So an observer only asks (:meth:`Debouncer.ask`), and the drawing is put off on the kernel's own event
-loop until no further message has come in for a moment. There is no thread, no lock and nothing to wait for: a run
-without a screen cannot hang on it.
+nobody wants to see. So an observer only asks (:meth:`Debouncer.ask`), and the drawing is put off on the kernel's own
+event loop until no further message has arrived for a moment. There is no thread and no lock, so a run without a screen
+cannot hang.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Debouncer:
             self._run()
 
     def _due(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
-        # More has come in since: probably still more is waiting, and what would be drawn now is old already.
+        # More messages arrived since, so more are probably waiting, and a picture drawn now would be out of date.
         if self.asked != seen and loop.time() - self._first < self.patience_s:
             self._timer = loop.call_later(self.quiet_s, self._due, loop, self.asked)
             return

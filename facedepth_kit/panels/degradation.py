@@ -166,7 +166,7 @@ class DegradationPanel(parts.Panel):
         return path
 
     def load(self, path: str | Path) -> None:
-        """Set the sliders to a preset. Raises :class:`KitError` for a file that is none; then nothing moves."""
+        """Set the sliders to a preset. Raises :class:`KitError` for another file; then nothing moves."""
         found = load_yaml(SynthesisSettings, path)
         self._base = found
         values = [(self.sliders[name], getattr(found.degradation, name)) for name in self.sliders]
@@ -360,8 +360,8 @@ def degraded_steadily(
 ) -> tuple[DepthImage, DepthImage]:
     """Degrade as :func:`degrade` does, so that a small change of a setting changes little.
 
-    There, every stage draws from one stream, and one hole more reshuffles all the rest, the blur included. Here each
-    draw has a stream of its own, and more holes are the same holes and some more; any one image is as likely as there.
+    There, every stage draws from one stream, and one hole more changes all draws after it, the blur included. Here each
+    draw has its own stream: with more holes, the earlier ones stay. Any one image is as likely as there.
     Returns the image with holes left as holes and, uint16 like ``ground_truth``, as ``hole_values`` says.
     """
 

@@ -14,7 +14,7 @@ from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, 
 from facedepth_kit.pairs.store import SynthesisSettings, render_ground_truth
 from facedepth_kit.rendering.camera import fit_camera, project_points
 
-DRAWN = "drawn by lot"
+DRAWN = "random"
 UNITS = "faceunits/"
 FILL = 0.9  # share of the image that the face takes
 # Action units of the face model at full strength; both sides move alike.
@@ -48,7 +48,7 @@ class FaceChoice:
         """The face model's parameters. Raises :class:`KitError` for an unknown expression."""
         if self.expression not in EXPRESSIONS:
             raise KitError(f"expression: found {self.expression!r}, expected one of {', '.join(EXPRESSIONS)}")
-        # Both draws begin alike, so that a number is one person whatever the expression.
+        # Both draws begin in the same way, so that a number is the same person with every expression.
         share = 1.0 if self.expression == DRAWN else 0.0
         drawn = draw_face(np.random.default_rng(self.identity), FaceSettings(expressive_share=share))
         targets = {

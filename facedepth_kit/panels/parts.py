@@ -65,7 +65,7 @@ class Panel:
         self.message.value = f'<div style="color: {colour}; line-height: 1.4">{html.escape(text)}</div>' if text else ""
 
     def announce(self, enhancer: str) -> None:
-        """Say that the network behind an enhancer is being loaded, if it is: the kernel is deaf meanwhile."""
+        """Say that the network behind an enhancer is being loaded, if it is: the panel does not respond meanwhile."""
 
         if enhancer not in self._warm and enhancers.get(enhancer).kind == "learned":
             self.say(f"loading {enhancer} ...")

@@ -88,7 +88,7 @@ def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, st
     """DDRNet-dn drawn from its built layers, halvings below each other.
 
     ``layers``: in order, each with ``name``, ``kind`` (class name), ``size`` (output height) and ``channels``.
-    ``skips`` maps the name of a layer to that of the one whose output it is handed, too.
+    ``skips`` maps the name of a layer to the name of the earlier layer whose output it also receives.
     """
     from matplotlib.patches import Rectangle
 

@@ -38,7 +38,7 @@ def fill_buffers(
                 wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) * scale
                 wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * scale
                 wa = 1.0 - wb - wc
-                # A hair of tolerance: a pixel centre on a shared edge belongs to both triangles, never to none.
+                # A small tolerance: a pixel centre on a shared edge belongs to both triangles, never to none.
                 if wa < -1e-5 or wb < -1e-5 or wc < -1e-5:
                     continue
                 value = wa * ia + wb * ib + wc * ic

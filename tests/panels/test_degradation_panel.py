@@ -179,7 +179,7 @@ def test_each_face_picker_changes_the_face(field: str) -> None:
 
 def test_a_number_is_one_person_with_every_expression() -> None:
     neutral, smile = FaceChoice(4).parameters(), FaceChoice(4, "smile").parameters()
-    drawn = FaceChoice(4, "drawn by lot").parameters()
+    drawn = FaceChoice(4, "random").parameters()
     shape = {name: weight for name, weight in neutral.targets.items() if not name.startswith("faceunits/")}
     assert shape == neutral.targets
     for other in (smile, drawn):

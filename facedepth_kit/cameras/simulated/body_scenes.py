@@ -58,7 +58,7 @@ def _ball(steps: int = 24) -> Mesh:
 
 
 def _draw_thing(rng: np.random.Generator) -> Mesh:
-    """A box or an ellipsoid of 5 to 80 cm, turned anyhow, around the origin."""
+    """A box or an ellipsoid of 5 to 80 cm, turned at random, around the origin."""
     ball = rng.random() < 0.35
     shape = _ball() if ball else Mesh(BOX, BOX_TRIANGLES)
     size = np.exp(rng.uniform(np.log(25), np.log(400), 3))

@@ -201,7 +201,7 @@ def realsense_recording(
     posture = rng.normal(0, 1, 3) * (3.0, 3.0, 1.5)
     start = rng.integers(2**32)
     moves = wander(np.arange(count) / settings.frames_per_second, rng)
-    mood = np.abs(wander(np.arange(count) / settings.frames_per_second, rng)[:, :2])
+    smile, open_mouth = np.abs(wander(np.arange(count) / settings.frames_per_second, rng)[:, :2]).T
     paper = None if kind == "bona_fide" else _paper(person, kind, settings, rng)
     for index in range(count):
         turn = posture + moves[index, :3] * settings.turn_deg
@@ -210,12 +210,12 @@ def realsense_recording(
         if paper is None:
             scene = seat(
                 person,
-                expression=_smile(0.35 * mood[index, 0]) | {"jawOpen": 0.08 * mood[index, 1]},
+                expression=_smile(0.35 * smile[index]) | {"jawOpen": 0.08 * open_mouth[index]},
                 turn_deg=angles,
                 wearing=np.random.default_rng(start) if person.spectacles else None,
             )
         else:
-            scene = _held(*paper, angles)
+            scene = _held_up(*paper, angles)
         scene = scene.moved([place[0] + shift[0], place[1] + shift[1], shift[2]]).with_parts(*behind)
         shot = shoot(scene, camera, settings.sensor, light, person.rng(1, index))
         yield RecordedFrame(
@@ -352,7 +352,7 @@ def _paper(
     return picture, Sheet(width_mm, radius_mm if kind == "bent_print" else None)
 
 
-def _held(picture: Portrait, sheet: Sheet, turn_deg: tuple[float, float, float]) -> Scene:
+def _held_up(picture: Portrait, sheet: Sheet, turn_deg: tuple[float, float, float]) -> Scene:
     """A print held up, its middle at the origin, with the printed face's points."""
     yaw, pitch, roll = turn_deg
     sheet = replace(sheet, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)

@@ -1,4 +1,4 @@
-"""Things in front of a face: sunglasses, spectacles, a hand over the mouth, a sheet of paper over one side.
+"""What can cover a face: sunglasses, spectacles, a hand over the mouth, a sheet of paper over one side.
 
 All are meshes of their own, placed on a head (and what it wears) by its 68 landmarks in space and kept off its surface,
 so that a depth camera measures them and what they shadow. Sizes are those of ordinary things and hands, in millimetres.
@@ -65,7 +65,7 @@ def face_axes(landmarks_mm: Points) -> FaceAxes:
 def sunglasses(
     landmarks_mm: Points, head: Mesh, rng: np.random.Generator, *, dark: bool = False
 ) -> tuple[ColouredMesh, ...]:
-    """Tinted, shiny lenses in a frame, with temples to the ears; ``dark`` ones return next to nothing to a sensor."""
+    """Tinted, shiny lenses in a frame, with temples to the ears; ``dark`` ones return almost no light to a sensor."""
     tint = 0.008 if dark else float(rng.uniform(0.04, 0.08))
     gloss = float(rng.uniform(0.72, 0.9))
     frame, lenses = _glasses(landmarks_mm, head, rng, larger=1.12)

@@ -1,4 +1,4 @@
-"""Depth cameras that do not exist: what a Kinect v1 and a RealSense D435 would have measured of a scene of meshes.
+"""Simulated depth cameras: what a Kinect v1 and a RealSense D435 would have measured of a scene of meshes.
 
 Both triangulate, so both are simulated by one mechanism. A reference imager sees the scene; a partner (the Kinect's
 projector, the D435's second imager) sees it from a baseline further right. What both see offers *features* (projected
@@ -6,7 +6,7 @@ dots, texture), each with its own disparity and an error of localisation. Around
 window of features votes for a disparity, which is rounded to the sensor's sub-pixel steps. Everything that depth
 cameras are known for comes from there: steps, correlated noise that grows with the square of the distance, ragged
 edges, shadows beside things in front, and dropouts where a window has too few features: on dark, shiny or steep
-surfaces. At last the depth is brought into the view of the colour camera beside the imager, as drivers do.
+surfaces. In the end the depth is brought into the view of the colour camera beside the imager, as drivers do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float32]
 Frame = npt.NDArray[np.uint16]
 
 
-INFRARED_POWER = 0.4  # of the albedo in red light: near infrared is kinder to skin, and much kinder to hair
+INFRARED_POWER = 0.4  # exponent on the albedo in red light: skin, and even more so hair, is brighter in near infrared
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""People who do not exist, sat down before a camera: scenes of coloured meshes, and a frame taken of them.
+"""Simulated people in front of a camera: scenes of coloured meshes, and frames taken of them.
 
 Everything is drawn from seeds by number (person, session, picture), so that any frame can be made again alone.
 """
@@ -80,7 +80,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """What a depth camera hands on: depth in the sensor's steps (0 = hole), the aligned picture, projected points."""
+    """What a depth camera delivers: depth in the sensor's steps (0 = hole), the aligned picture, projected points."""
 
     depth: Frame
     picture: Picture

@@ -1,7 +1,7 @@
 """What a parametric face looks like: skin, eyes, brows, lips and hair as colours of the mesh's vertices.
 
-Simulated: nobody's face. Colours are linear albedo, painted on the neutral head and carried along by identity and
-expression; the picture comes from :func:`render_view`. All strengths and ranges are our choice.
+Simulated: the faces of no real people. Colours are linear albedo, painted on the neutral head and carried along by
+identity and expression; the picture comes from :func:`render_view`. All strengths and ranges are our choice.
 """
 
 from __future__ import annotations

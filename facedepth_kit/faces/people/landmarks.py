@@ -53,7 +53,7 @@ def _select(candidates: FloatArray, turn: FloatArray) -> Points:
 
 
 def placed_landmarks_mm(placement: Placement) -> Points:
-    """Like :func:`landmarks_68_mm`, for a placement at hand."""
+    """Like :func:`landmarks_68_mm`, for a face that has been placed already."""
     return _select(placement.place(_rows()[0] @ placement.coarse_mm), placement.turn)
 
 

@@ -194,7 +194,7 @@ def closed(triangles: IntArray) -> IntArray:
 
 
 def _strip(loop: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Triangles across a loop, to and fro between its two ways round from the first point."""
+    """Triangles across a loop, in a zigzag between its two sides, from the first point on."""
     low, high = 0, len(loop) - 1
     triangles = []
     while high - low >= 2:

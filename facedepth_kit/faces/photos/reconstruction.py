@@ -88,7 +88,7 @@ def mesh_in_millimetres(vertices_px: FloatArray, triangles: npt.NDArray[np.int32
 def photo_files(folder: str | Path) -> Iterator[Path]:
     """The photos in a folder and its subfolders by the ending of their names, folder by folder in sorted order.
 
-    Hidden files and folders do not count. Raises :class:`KitError` when ``folder`` is none.
+    Hidden files and folders do not count. Raises :class:`KitError` when there is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -205,7 +205,7 @@ def reconstruct(
 ) -> Iterator[PhotoResult]:
     """The 3D faces of photos, one result a photo in their order; unreadable ones come with the reason.
 
-    Only the crops of at most ``batch`` faces and the photo at hand are in memory.
+    Only the crops of at most ``batch`` faces and the current photo are in memory.
     """
     waiting: list[tuple[Path, int, str]] = []
     crops: list[Crop] = []

@@ -142,7 +142,7 @@ def position_map(parameters: FaceParameters, camera: Camera, crop: Crop) -> Floa
 class StandIn:
     """PRNet's part for one rendered face: crops like it, and answers with the exact position map.
 
-    A :class:`MeshSource` for showing every step where nothing better is at hand.
+    A :class:`MeshSource` that shows every step where no model's weights are installed.
     ``camera`` took the picture of the face with these ``parameters``.
     """
 
