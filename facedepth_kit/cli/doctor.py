@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -315,16 +313,13 @@ def weights(folder: Path) -> Iterator[Finding]:
 
 
 def _weights_state(card: Path) -> tuple[State, str]:
-    name = card.stem
-    file = card.with_name(f"{name}.weights.h5")
+    from facedepth_kit.networks.cards import check_weights
+
     try:
-        wanted = json.loads(card.read_text(encoding="utf-8"))["sha256"]
-        found = hashlib.sha256(file.read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return "broken", f"{name}: {type(error).__name__} in reading the model card or {file.name}"
-    if wanted != found:
-        return "broken", f"{name}: {file.name} is not the file that its model card describes (SHA-256 differs)"
-    return "ok", f"{name} ({file.stat().st_size / 2**20:.1f} MiB, SHA-256 as in its model card)"
+        _, file = check_weights(card)
+    except KitError as error:
+        return "broken", f"{card.stem}: {error}"
+    return "ok", f"{card.stem} ({file.stat().st_size / 2**20:.1f} MiB, SHA-256 as in its model card)"
 
 
 @dataclass(frozen=True)
@@ -410,7 +405,8 @@ def face_mesh(topic: str) -> Finding:
 
 def ddrnet(topic: str) -> Finding:
     """Whether DDRNet's own checkpoint is found, or its stand-in runs; only names and sizes are looked at."""
-    from facedepth_kit.enhancers.ddrnet import PUBLISHED_DATA_BYTES, checkpoint_files, find_checkpoint
+    from facedepth_kit.enhancers.ddrnet import PUBLISHED_DATA_BYTES, find_checkpoint
+    from facedepth_kit.networks.weights import checkpoint_files
 
     given = os.environ.get("FACEDEPTH_DDRNET")
     prefix = find_checkpoint()

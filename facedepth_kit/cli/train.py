@@ -1,20 +1,19 @@
-"""``facedepth train`` trains the papers' networks, ``facedepth train-ddrnet`` DDRNet-dn's stand-in."""
+"""``facedepth train`` trains the paper's networks, ``facedepth train-ddrnet`` DDRNet-dn's stand-in."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from facedepth_kit.cli.options import COUNT, EXISTING_FILE, PATH, SEED, SMALL_COUNT, TIME, pair_store
+from facedepth_kit.cli.options import COUNT, EXISTING_FILE, EXISTING_FOLDER, PATH, SEED, SMALL_COUNT, TIME, Number
 from facedepth_kit.cli.terminal import say
 
 RUN_FOLDER = click.option(
     "--output", type=PATH, required=True, metavar="DIR", help="Folder of the run; again to resume."
 )
 SETTINGS = click.option(
-    "--settings", type=EXISTING_FILE, metavar="YAML", help="Settings of the run; the options below win."
+    "--settings", type=EXISTING_FILE, metavar="YAML", help="A recipe of your own; the options below win."
 )
 EXPORT = click.option("--export", type=PATH, metavar="DIR", help="At the end, write weights and model card there.")
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace exported weights of the same name.")
@@ -24,13 +23,12 @@ def _seconds(minutes: float | None) -> float | None:
     return None if minutes is None else minutes * 60
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given; the others leave the settings as they are."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
 @click.command()
-@pair_store
+@click.option("--recipe", metavar="NAME", help="One of the paper's networks, such as DL-Gamma, or a YAML file.")
+@click.option("--fraction", type=Number(1), metavar="F", help="Share of the recipe's ground truths (default: 1).")
+@click.option(
+    "--pairs", type=EXISTING_FOLDER, metavar="DIR", help="Pair store to learn from (default: synthesised as needed)."
+)
 @RUN_FOLDER
 @SETTINGS
 @click.option("--name", metavar="NAME", help="Name of the weights, such as DL-Delta-1.")
@@ -39,11 +37,14 @@ def _given(**options: Any) -> dict[str, Any]:
 @click.option("--epochs", type=COUNT, metavar="N", help="Passes over each chunk.")
 @click.option("--batch", type=SMALL_COUNT, metavar="N", help="Images a step.")
 @click.option("--seed", type=SEED, metavar="N", help="Decides initial weights and order.")
+@click.option("--full-resolution", is_flag=True, help="256 px throughout, whatever the recipe says.")
 @click.option("--stop-after-minutes", type=TIME, metavar="T", help="Stop behind the epoch that passes T.")
 @EXPORT
 @OVERWRITE
 def train(
-    pairs: Path,
+    recipe: str | None,
+    fraction: float | None,
+    pairs: Path | None,
     output: Path,
     settings: Path | None,
     name: str | None,
@@ -52,25 +53,43 @@ def train(
     epochs: int | None,
     batch: int | None,
     seed: int | None,
+    full_resolution: bool,
     stop_after_minutes: float | None,
     export: Path | None,
     overwrite: bool,
 ) -> int:
-    """Train a network on pairs."""
-    from dataclasses import replace
-
-    from facedepth_kit.common.settings import load_yaml
-    from facedepth_kit.networks import trainer
+    """Train a network, by a recipe or on pairs of your own."""
+    from facedepth_kit.networks.cards import refuse_existing_network
+    from facedepth_kit.pairs.recipes import chosen_recipe, export_network, recipe_stores, train_recipe
     from facedepth_kit.pairs.store import PairStore
 
-    chosen = load_yaml(trainer.TrainingSettings, settings) if settings else trainer.TrainingSettings()
-    chosen = replace(chosen, **_given(name=name, size=size, chunks=chunks, epochs=epochs, batch=batch, seed=seed))
-    store = PairStore(pairs)
-    progress = trainer.train(store, output, chosen, stop_after_s=_seconds(stop_after_minutes))
-    loss = f", loss {progress.losses[-1]:.5f}" if progress.losses else ""
-    say(f"{output}: {progress.epoch} of {chosen.chunks * chosen.epochs} epochs, {progress.steps} steps{loss}")
+    stores = None if pairs is None else [PairStore(pairs)]
+    chosen = chosen_recipe(
+        recipe or settings,
+        stores,
+        fraction=fraction,
+        full_resolution=full_resolution,
+        chunks=chunks,
+        epochs=epochs,
+        seed=seed,
+        name=name,
+        size=size,
+        batch=batch,
+    )
     if export:
-        say(str(trainer.export(store, output, chosen, export, overwrite=overwrite)))
+        refuse_existing_network(chosen.name, export, overwrite=overwrite)
+    trained = train_recipe(
+        chosen,
+        stores or recipe_stores(chosen, output / "pairs"),
+        output,
+        weights_dir=export,
+        stop_after_s=_seconds(stop_after_minutes),
+    )
+    progress = trained.progress
+    loss = f", loss {progress.losses[-1]:.5f}" if progress.losses else ""
+    say(f"{output}: {progress.epoch} of {trained.epochs} epochs, {progress.steps} steps{loss}")
+    if export:
+        say(str(export_network(trained, export, overwrite=overwrite)))
     return 0
 
 
@@ -99,13 +118,22 @@ def train_ddrnet(
     from dataclasses import replace
 
     from facedepth_kit.common.settings import load_yaml
-    from facedepth_kit.pairs.body_training import BodyTrainingSettings, export_stand_in, train_stand_in
+    from facedepth_kit.networks.cards import refuse_existing_network
+    from facedepth_kit.pairs.body_batches import RECIPE, BodyRecipe, export_stand_in, train_stand_in
 
-    chosen = load_yaml(BodyTrainingSettings, settings) if settings else BodyTrainingSettings()
-    chosen = replace(chosen, **_given(scenes=scenes, steps=steps, batch=batch, seed=seed))
-    progress = train_stand_in(output, chosen, stop_after_s=_seconds(stop_after_minutes))
-    loss = f", loss {progress.losses[-1]:.5f}" if progress.losses else ""
-    say(f"{output}: {progress.steps} of {chosen.steps} steps{loss}")
+    recipe = load_yaml(BodyRecipe, settings or RECIPE)
+    recipe = replace(
+        recipe,
+        scenes=scenes or recipe.scenes,
+        steps=steps or recipe.steps,
+        batch=batch or recipe.batch,
+        training=recipe.training if seed is None else replace(recipe.training, seed=seed),
+    )
     if export:
-        say(str(export_stand_in(output, chosen, export, overwrite=overwrite)))
+        refuse_existing_network(recipe.name, export, overwrite=overwrite)
+    progress, weights = train_stand_in(output, recipe, stop_after_s=_seconds(stop_after_minutes))
+    loss = f", loss {progress.losses[-1]:.5f}" if progress.losses else ""
+    say(f"{output}: {progress.steps} of {recipe.steps} steps{loss}")
+    if export:
+        say(str(export_stand_in(progress, weights, recipe, export, overwrite=overwrite)))
     return 0

@@ -6,7 +6,7 @@ Nothing heavy is loaded before an enhancer is called: neither the RealSense SDK 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import SIZE, DepthImage, check_depth
+from facedepth_kit.networks.cards import Faces, ModelCard, network_files, network_present
 
 Kind = Literal["none", "hand-crafted", "classical", "learned"]
 
@@ -48,7 +49,7 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "DL-Alpha": ("learned", "U-Net of 6,731,041 parameters"),
     "DL-Beta": ("learned", "U-Net of 13,746,881 parameters"),
     "DL-Gamma": ("learned", "U-Net of 11,593,825 parameters"),
-    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters, the paper's schedule at the scale its model card states"),
+    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters; how the weights were trained says their model card"),
     "DL-Delta-2": ("learned", "DL-Delta-1 trained once more"),
     "DL-Delta-3": ("learned", "DL-Delta-2 trained once more"),
     "DL-Delta-4": ("learned", "DL-Delta-3 trained once more"),
@@ -104,15 +105,15 @@ def names() -> list[str]:
 def available() -> list[str]:
     """Those of :func:`names` that can run here: weights are present, and so is the RealSense SDK's package."""
     from facedepth_kit.enhancers import ddrnet
-    from facedepth_kit.enhancers.learned import weights_present
+    from facedepth_kit.networks.ddrnet import NAME as DDRNET
 
     sdk = importlib.util.find_spec("pyrealsense2") is not None
     able = {"none": True, "classical": True, "hand-crafted": sdk}
     return [
         name
         for name, (kind, _) in _DESCRIPTIONS.items()
-        if (weights_present(name) if kind == "learned" else able[kind])
-        or (name == ddrnet.NAME and ddrnet.find_checkpoint() is not None)
+        if (network_present(name) if kind == "learned" else able[kind])
+        or (name == DDRNET and ddrnet.find_checkpoint() is not None)
     ] + list(_registered)
 
 
@@ -123,10 +124,21 @@ def stand_in(name: str) -> str:
     which files are there, without opening them.
     """
     from facedepth_kit.enhancers import ddrnet
+    from facedepth_kit.networks.ddrnet import NAME as DDRNET
 
-    if name != ddrnet.NAME or ddrnet.find_checkpoint() is not None:
+    if name != DDRNET or ddrnet.find_checkpoint() is not None:
         return ""
     return "stand-in: trained by the kit on simulated people, not comparable"
+
+
+def refuse_trained_on(names: Iterable[str], faces: Faces) -> None:
+    """Raise :class:`KitError` if one of these enhancers was trained on some of the faces that it is to be tried on.
+
+    Networks without weights or card are passed over; so is DDRNet-dn, which learns from whole bodies.
+    """
+    for name in names:
+        if name and network_present(name):
+            ModelCard.read(network_files(name)[0]).refuse_seen([faces])
 
 
 def get(name: str) -> Enhancer:
@@ -140,10 +152,10 @@ def get(name: str) -> Enhancer:
     if name in _REMARKED:
         return Enhancer(name, "hand-crafted", False, _REMARKED[name], _function(name, "hand-crafted"))
     if name not in _DESCRIPTIONS:
-        from facedepth_kit.enhancers.learned import learned_enhancer, weights_present
+        from facedepth_kit.enhancers.learned import learned_enhancer
 
         # Networks that the user trained under a name of their own.
-        if name and weights_present(name):
+        if name and network_present(name):
             return Enhancer(name, "learned", True, "a network of your own", learned_enhancer(name))
         raise KitError(f"enhancer: found {name!r}, expected one of {', '.join(names())}")
     kind, description = _DESCRIPTIONS[name]

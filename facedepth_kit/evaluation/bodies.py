@@ -18,7 +18,7 @@ from facedepth_kit.cameras.recorded.depth_files import read_frame, read_picture
 from facedepth_kit.cameras.simulated.body_scenes import BodySceneSettings, draw_body_scene, sense
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import Mask
-from facedepth_kit.enhancers.ddrnet import HIGH_MM
+from facedepth_kit.networks.ddrnet import HIGH_MM
 
 FloatArray = npt.NDArray[np.float32]
 EDGE_PX = 4  # what lies nearer to the mask's rim or to a hole is left out of the inside

@@ -20,7 +20,9 @@ from facedepth_kit.common.parts import open_parts, read_description
 from facedepth_kit.common.paths import weights_dir, write_atomically
 from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import DepthImage, Mask, check_depth, holes, to_unit
+from facedepth_kit.enhancers import refuse_trained_on
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
+from facedepth_kit.networks.cards import Faces
 from facedepth_kit.pairs.store import PairStore
 
 if TYPE_CHECKING:
@@ -181,9 +183,10 @@ def evaluate(
     """RMSE of every enhancer on every pair, over the face and over the full image, a batch in memory at a time.
 
     ``enhancers`` maps a name to a function (n, 256, 256) uint16 -> same. ``count`` limits to the first pairs. Raises
-    :class:`KitError` when an enhancer returns another shape.
+    :class:`KitError` when an enhancer returns another shape, and when its model card says that it was trained on some
+    of these faces.
     """
-    total = _total(pairs, count)
+    total = _total(pairs, enhancers, count)
     with _bar(total, progress) as bar:
         errors = _errors(pairs, enhancers, range(total), batch_size, bar.update)
     return Evaluation(*(dict(zip(enhancers, area, strict=True)) for area in errors))
@@ -210,7 +213,7 @@ def evaluate_parts(
     (weights, code). Raises :class:`KitError` for a folder that holds something else.
     """
     pairs = PairStore(store)
-    total = _total(pairs, count)
+    total = _total(pairs, names, count)
     description = {"pairs": pairs.fingerprint, "key": key, "count": total, "part": part, "names": list(names)}
     jobs = [
         (folder, store, tuple(names), start, min(start + part, total), batch_size) for start in range(0, total, part)
@@ -322,8 +325,12 @@ def _errors(
     return face, image
 
 
-def _total(pairs: Pairs, count: int | None) -> int:
+def _total(pairs: Pairs, names: Iterable[str], count: int | None) -> int:
+    """How many pairs to measure; refuses those that an enhancer was trained on."""
     total = len(pairs) if count is None else min(count, len(pairs))
+    faces: Faces | None = getattr(pairs, "faces", None)
+    if faces is not None:
+        refuse_trained_on(names, faces)
     if total == 0:
         raise KitError("evaluate: found no pairs, expected at least one")
     return total

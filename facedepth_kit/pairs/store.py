@@ -50,6 +50,7 @@ from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.settings import check_bounds, from_dict, settings_hash, to_dict
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
+from facedepth_kit.networks.cards import Faces
 from facedepth_kit.pairs.degradation import DegradationSettings, HoleValues, degrade
 from facedepth_kit.rendering.camera import fit_camera
 from facedepth_kit.rendering.mesh import Mesh
@@ -324,6 +325,13 @@ class PairStore:
         """Changes whenever the content would: settings, seed and count, and the photos, if it comes from photos."""
         origin = f"-{self._origin}" if self._origin else ""
         return f"{settings_hash(self.settings)}-{self.seed}-{self.count}{origin}"
+
+    @property
+    def faces(self) -> Faces:
+        """Whose faces these are, for the check that nobody is tested on faces it was trained on."""
+        if self._origin:
+            return Faces(f"photos {self._origin}", 0, self.count)
+        return Faces("parametric", self.seed, self.count)
 
     def _shard(self, shard: int, what: str) -> npt.NDArray[Any]:
         path = shard_path(self.folder, shard, what)

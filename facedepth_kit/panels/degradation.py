@@ -324,7 +324,7 @@ def degradation_panel(
     settings: DegradationSettings | None = None,
     face: FaceChoice | None = None,
     seed: int = 0,
-    enhancer: str = parts.DEFAULT_ENHANCER,
+    enhancer: str = parts.FIRST_SHOWN,
     presets: str | Path | None = None,
 ) -> DegradationPanel:
     """Sliders for every setting of the degradation, a face to try them on, an enhancer to repair it.

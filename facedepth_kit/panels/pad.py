@@ -159,7 +159,7 @@ class PadPanel(parts.Panel):
 
 
 def pad_panel(
-    specimens: Sequence[Specimen], *, enhancer: str = parts.DEFAULT_ENHANCER, threshold: float = THRESHOLD
+    specimens: Sequence[Specimen], *, enhancer: str = parts.FIRST_SHOWN, threshold: float = THRESHOLD
 ) -> PadPanel:
     """Landmarks on depth images before and after an enhancer, coloured by the rule of section IV-G that they break.
 

@@ -12,7 +12,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.panels.debouncer import Debouncer
 
 QUIET = "color: var(--jp-ui-font-color2, #666); font-size: 12px; line-height: 1.35"
-DEFAULT_ENHANCER = "Telea+bilateral"
+FIRST_SHOWN = "Telea+bilateral"  # panels open at once with it: no network to load
 
 
 class Panel:

@@ -182,7 +182,7 @@ def _dependencies(notebook: Notebook, profile: Profile) -> list[Path]:
     for folder in {file.parent for file in files if file.is_relative_to(ROOT)}:
         files.update(path for path in folder.iterdir() if path.suffix in (".json", ".npz", ".yaml", ".csv"))
     if notebook.weights and weights_dir().is_dir():
-        files.update(path for path in weights_dir().iterdir() if path.suffix in (".h5", ".json"))
+        files.update(path for path in weights_dir().iterdir() if path.suffix in (".safetensors", ".json"))
     if notebook.own_data:  # and what was measured on recordings that are not here
         files.update(figures_dir("recordings").glob("*.csv"))
     files.update(notebooks.maker(name).targets(profile.name)[name] for name in notebook.needs)

@@ -43,9 +43,9 @@ work
 # nobody writes them down, training finds them.
 
 # %%
-from facedepth_kit.enhancers.learned import SIZES, build_network
+from facedepth_kit.networks.unet import SIZES, build_unet
 
-models = {name: build_network(size) for name, size in SIZES.items()}
+models = {name: build_unet(size) for name, size in SIZES.items()}
 models["DL-Delta"].input_shape, models["DL-Delta"].output_shape
 
 # %% [markdown]

@@ -62,22 +62,32 @@ work.show(strip({"ground truth": pair.ground_truth, **dict(zip(three_ways.hole_v
 # A **chunk** of ground truths is trained for some **epochs** (passes over all its images), then comes the next chunk.
 # The network is kept only when its loss has improved. A run that is killed goes on at the epoch it was in.
 
-# %%
-from facedepth_kit.networks.trainer import TrainingSettings
+# A **recipe** says all of this, for each network of the paper: it is a file that `facedepth train --recipe NAME` reads.
+# `--fraction 0.01` takes a hundredth of its ground truths. Here is DL-Delta-1's, cut down to this profile.
 
-chunks = max(1, work.profile.training_ground_truths // work.profile.chunk_ground_truths)
-settings = TrainingSettings(
-    name="first-steps", chunks=chunks, epochs=work.profile.epochs, warmup_steps=8, seed=work.seed
+# %%
+from facedepth_kit.pairs.recipes import chosen_recipe
+
+recipe = chosen_recipe(
+    "DL-Delta-1",
+    [store],
+    name="first-steps",
+    chunks=max(1, work.profile.training_ground_truths // work.profile.chunk_ground_truths),
+    epochs=work.profile.epochs,
+    batch=16,
+    full_resolution=True,
+    seed=work.seed,
 )
-settings
+recipe.training
 
 # %%
 from facedepth_kit.common.settings import settings_hash
-from facedepth_kit.networks.trainer import train
+from facedepth_kit.pairs.recipes import train_recipe
 
-key = f"{settings_hash(settings)} {store.fingerprint}"
-folder = work.cache_folder("first-steps", key, ["facedepth_kit.networks.trainer"])
-progress = train(store, folder, settings, progress_bar=False)
+key = f"{settings_hash(recipe)} {store.fingerprint}"
+folder = work.cache_folder("first-steps", key, ["facedepth_kit.networks.trainer", "facedepth_kit.pairs.recipes"])
+trained = train_recipe(recipe, [store], folder, progress_bar=False)
+progress = trained.progress
 print(f"{progress.steps} steps over {progress.images} images")
 
 # %% [markdown]
@@ -98,16 +108,9 @@ work.save_table("training", history, caption, digits=5)
 # that it has not seen.
 
 # %%
-from facedepth_kit.enhancers.learned import build_network
-from facedepth_kit.networks.trainer import export
-
-card = export(store, folder, settings, folder, overwrite=True)
-model = build_network(settings.size)
-model.load_weights(card.with_name(f"{settings.name}.weights.h5"))
-
-# %%
 from facedepth_kit.depth import from_unit, to_unit
 
+model = trained.network()
 unseen = work.pairs("validation", work.profile.validation_pairs)
 ground_truth, degraded = unseen.batch(range(len(unseen)))
 enhanced = from_unit(model.predict(to_unit(degraded)[..., None], batch_size=8, verbose=0)[..., 0])
@@ -138,17 +141,16 @@ print(f"enhanced:  {face_rmse(enhanced, ground_truth).mean():.4f}   (mean face R
 # Each file of weights has a model card. It says what the network saw, how long it learnt and with which settings.
 
 # %%
-import json
-
 from facedepth_kit.common.paths import weights_dir
 from facedepth_kit.evaluation.published import rows
+from facedepth_kit.networks.cards import ModelCard
 
-cards = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(weights_dir().glob("*.json"))]
-fields = ("parameters", "ground_truths", "images_seen", "steps", "training_seconds", "trained_on")
-shipped = {card["name"]: {"weights": card["name"], **{field: card.get(field) for field in fields}} for card in cards}
+cards = [ModelCard.read(path) for path in sorted(weights_dir().glob("*.json"))]
+fields = ("parameters", "fraction", "ground_truths", "images_seen", "steps", "training_seconds", "pairs")
+shipped = {card.name: {"weights": card.name, **{field: getattr(card, field) for field in fields}} for card in cards}
 for name in rows("IV"):
     if name.startswith("DL-") and name not in shipped:
-        shipped[name] = {"weights": name, **dict.fromkeys(fields), "trained_on": "not shipped"}
+        shipped[name] = {"weights": name, **dict.fromkeys(fields), "pairs": "not shipped"}
 
 # %%
 caption = "Weights in this kit and what their model cards say; networks of the paper without weights are listed, too."
@@ -159,7 +161,7 @@ work.save_table("weights", list(shipped.values()), caption)
 # training steps is that with batches of this run's size, and how many times as long as the run above?
 
 # %%
-paper_steps = 60_000 * 3 * 10 // settings.batch
+paper_steps = 60_000 * 3 * 10 // recipe.batch
 print(f"{paper_steps:,} steps, {paper_steps / progress.steps:,.0f} times this run")
 
 # %% [markdown]

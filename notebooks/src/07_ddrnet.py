@@ -55,7 +55,7 @@ print(whose)
 # computes a *correction* to the one that it was given.
 
 # %%
-from facedepth_kit.enhancers.ddrnet import build_ddrnet, official_variables
+from facedepth_kit.networks.ddrnet import build_ddrnet, official_variables
 
 model = build_ddrnet()
 sizes = {"cnv_down0": 2, "cnv_down1": 4, "res0": 4, "res1": 4, "cat1": 4, "cnv_up0": 2, "cat2": 2}
@@ -193,8 +193,9 @@ work.save_table("ddrnet_bodies", table, caption, digits=2)
 
 # %%
 from facedepth_kit.depth import HOLE, DepthRange
-from facedepth_kit.enhancers.ddrnet import PLACEMENT, ddrnet_enhancer, denormalise, normalise
+from facedepth_kit.enhancers.ddrnet import PLACEMENT, ddrnet_enhancer
 from facedepth_kit.evaluation.error import face_rmse
+from facedepth_kit.networks.ddrnet import denormalise, normalise
 
 store = work.pairs("validation", work.profile.validation_pairs)
 ground_truth, degraded = store.batch(range(len(store)))

@@ -48,9 +48,10 @@ def test_every_enhancer(images: DepthImage) -> None:
 
 
 def test_ways_to_run_dl_delta(images: DepthImage) -> None:
-    from facedepth_kit.enhancers.learned import build_network, compiled_forward
+    from facedepth_kit.networks.forward import compiled_forward
+    from facedepth_kit.networks.unet import build_unet
 
-    model = build_network("DL-Delta")
+    model = build_unet("DL-Delta")
     forward = compiled_forward(model)
     one, sixteen = to_unit(images[:1])[..., None], to_unit(images)[..., None]
     ways: dict[str, tuple[int, Callable[[], object]]] = {

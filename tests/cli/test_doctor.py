@@ -18,9 +18,9 @@ from facedepth_kit.faces.photos import prnet
 
 
 def write_weights(folder: Path, name: str, content: bytes) -> Path:
-    file = folder / f"{name}.weights.h5"
+    file = folder / f"{name}.safetensors"
     file.write_bytes(content)
-    card = {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
+    card = {"name": name, "size": "DL-Delta", "sha256": hashlib.sha256(content).hexdigest()}
     (folder / f"{name}.json").write_text(json.dumps(card))
     return file
 

@@ -14,6 +14,8 @@ import pytest
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange
 from facedepth_kit.enhancers import available, ddrnet, get, stand_in
+from facedepth_kit.networks.ddrnet import build_ddrnet, denormalise, normalise, official_variables
+from facedepth_kit.networks.weights import checkpoint_files, load_tensorflow_checkpoint
 
 Array = npt.NDArray[np.float32]
 
@@ -120,7 +122,7 @@ def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_official_names_and_shapes() -> None:
-    found = ddrnet.official_variables(ddrnet.build_ddrnet())
+    found = official_variables(build_ddrnet())
     expected = {name: value.shape for name, value in random_variables().items()}
     assert {name: tuple(variable.shape) for name, variable in found.items()} == expected
     assert len(found) == 20
@@ -128,8 +130,8 @@ def test_official_names_and_shapes() -> None:
 
 
 def test_keras_and_plain_tensorflow_agree(official: Path) -> None:
-    model = ddrnet.build_ddrnet()
-    ddrnet.load_checkpoint(model, official)
+    model = build_ddrnet()
+    load_tensorflow_checkpoint(official, official_variables(model), "DDRNet")
     x = np.random.default_rng(1).uniform(-1, 1, (2, 48, 64, 1)).astype(np.float32)
     plain = plain_forward(x, random_variables())
     assert 0.05 < np.abs(plain - x).mean() < 0.9  # the network does something, and is not stuck at the clip
@@ -160,14 +162,14 @@ def test_frames_of_any_size(official: Path) -> None:
 
 
 def test_normalisation_by_hand() -> None:
-    unit = ddrnet.normalise(np.array([[500, 1250, 2000], [100, 3000, np.nan]]))
+    unit = normalise(np.array([[500, 1250, 2000], [100, 3000, np.nan]]))
     np.testing.assert_allclose(unit, [[-1, 0, 1], [-1, 1, -1]])
-    np.testing.assert_allclose(ddrnet.denormalise(np.array([-1, 0.5, 1], np.float32)), [500, 1625, 2000])
+    np.testing.assert_allclose(denormalise(np.array([-1, 0.5, 1], np.float32)), [500, 1625, 2000])
 
 
 def refusal(prefix: Path) -> str:
     with pytest.raises(KitError) as caught:
-        ddrnet.load_checkpoint(ddrnet.build_ddrnet(), prefix)
+        load_tensorflow_checkpoint(prefix, official_variables(build_ddrnet()), "DDRNet")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -205,7 +207,7 @@ def empty(path: Path) -> None:
 @pytest.mark.parametrize("part", [0, 1])
 def test_damaged_files_are_refused(tmp_path: Path, damage: Callable[[Path], None], part: int) -> None:
     prefix = write_checkpoint(tmp_path / "damaged", random_variables())
-    file = ddrnet.checkpoint_files(prefix)[part]
+    file = checkpoint_files(prefix)[part]
     damage(file)
     assert file.name in refusal(prefix)
 
@@ -218,7 +220,7 @@ def test_where_the_checkpoint_is_looked_for(tmp_path: Path, monkeypatch: pytest.
     other = tmp_path / "DDRNet" / "zz-9000"
     for prefix in (other, tmp_path / "DDRNet" / "log" / "noBN_L1_sd100_B16-6000"):
         prefix.parent.mkdir(parents=True, exist_ok=True)
-        ddrnet.checkpoint_files(prefix)[0].touch()
+        checkpoint_files(prefix)[0].touch()
     assert ddrnet.find_checkpoint() == tmp_path / "DDRNet" / "log" / "noBN_L1_sd100_B16-6000"
     assert ddrnet.find_checkpoint(other) == other
     assert str(other.parent / "log") in ddrnet.checkpoint_state()
@@ -241,7 +243,7 @@ def test_the_row_says_which_weights_run(official: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("official")
 def test_a_damaged_checkpoint_is_not_passed_over_for_the_stand_in(official: Path) -> None:
-    cut_short(ddrnet.checkpoint_files(official)[1])
+    cut_short(checkpoint_files(official)[1])
     with pytest.raises(KitError, match="truncated or damaged"):
         get("DDRNet-dn").enhance(np.zeros((256, 256), np.uint16))
 
@@ -291,7 +293,7 @@ def test_what_leaves_the_span_is_clipped_near_and_a_hole_far(placement: DepthRan
 
 
 def test_an_untrained_network_hands_its_input_on() -> None:
-    model = ddrnet.build_ddrnet()
+    model = build_ddrnet()
     x = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 1)).astype(np.float32)
     np.testing.assert_array_equal(np.asarray(model(x)), x)
 
@@ -301,8 +303,9 @@ def test_a_stand_in_of_other_bytes_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path / "none"))
     with pytest.raises(KitError, match="no such file"):
         ddrnet.load_denoiser()
-    (tmp_path / "DDRNet-dn.weights.h5").write_bytes(b"x")
-    (tmp_path / "DDRNet-dn.json").write_text(json.dumps({"sha256": "0" * 64}))
+    (tmp_path / "DDRNet-dn.safetensors").write_bytes(b"x")
+    card = {"name": "DDRNet-dn", "size": "DDRNet-dn", "sha256": "0" * 64}
+    (tmp_path / "DDRNet-dn.json").write_text(json.dumps(card))
     with pytest.raises(KitError, match="SHA-256"):
         ddrnet.load_denoiser()
     (tmp_path / "DDRNet-dn.json").write_text("[]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ import pytest
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, from_unit, holes, to_unit
 from facedepth_kit.enhancers import available, get
-from facedepth_kit.enhancers.learned import SIZES, NetworkSize, build_network, load_weights
+from facedepth_kit.networks.unet import SIZES, NetworkSize, build_unet
+from facedepth_kit.networks.weights import load_weights, save_weights, sha256_of
 
 TINY = NetworkSize((2, 2), bottom_filters=2)
 
@@ -35,7 +35,7 @@ def mixed_precision() -> Iterator[None]:
     [("DL-Alpha", 6_731_041), ("DL-Beta", 13_746_881), ("DL-Gamma", 11_593_825), ("DL-Delta", 4_175_713)],
 )
 def test_table_3(name: str, parameters: int) -> None:
-    model = build_network(name)
+    model = build_unet(name)
     assert sum(int(np.prod(weights.shape)) for weights in model.trainable_variables) == parameters
     assert model.count_params() == parameters
     assert model.output_shape == (None, 256, 256, 1)
@@ -43,12 +43,12 @@ def test_table_3(name: str, parameters: int) -> None:
 
 def test_an_unknown_size() -> None:
     with pytest.raises(KitError, match="DL-Alpha, DL-Beta, DL-Gamma, DL-Delta"):
-        build_network("DL-Delta-1")
+        build_unet("DL-Delta-1")
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_forward(channels: int) -> None:
-    model = build_network(TINY, head_channels=channels)
+    model = build_unet(TINY, head_channels=channels)
     result = np.asarray(model(np.zeros((3, 256, 256, 1), np.float32)))
     assert result.shape == (3, 256, 256, channels)
     assert result.dtype == np.float32
@@ -56,7 +56,7 @@ def test_forward(channels: int) -> None:
 
 @pytest.mark.usefixtures("mixed_precision")
 def test_the_head_stays_float32_under_mixed_precision() -> None:
-    model = build_network(TINY)
+    model = build_unet(TINY)
     assert model.get_layer("head").compute_dtype == "float32"
     assert model.get_layer("down1_conv1").compute_dtype == "bfloat16"
     assert model.output.dtype == "float32"
@@ -64,7 +64,7 @@ def test_the_head_stays_float32_under_mixed_precision() -> None:
 
 def test_a_network_of_seven_halvings_sees_the_whole_image() -> None:
     # A hole in one corner must be able to matter in the other one: the way through the 2x2 bottom.
-    model = build_network(NetworkSize((2,) * 7, bottom_filters=2))
+    model = build_unet(NetworkSize((2,) * 7, bottom_filters=2))
     for layer in model.layers:
         if layer.weights:  # positive weights, so that no ReLU cuts the way
             layer.set_weights([np.abs(weights) for weights in layer.get_weights()])
@@ -79,19 +79,19 @@ def write_network(folder: Path, name: str, *, size: str = "Tiny", channels: int 
     import keras
 
     keras.utils.set_random_seed(seed)
-    model = build_network(size, head_channels=channels)
+    model = build_unet(size, head_channels=channels)
     head = model.get_layer("head")
     kernel, bias = head.get_weights()
     # Depths around the middle of the range, and a validity that has both signs.
     head.set_weights([kernel * 0.05, np.array([0.5, 0.0][:channels], bias.dtype)])
-    path = folder / f"{name}.weights.h5"
-    model.save_weights(path, overwrite=True)
+    path = folder / f"{name}.safetensors"
+    save_weights(model, path, overwrite=True)
     fields = {
         "name": name,
         "size": size,
         "head_channels": channels,
         "validity_threshold": 0.5,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
     }
     (folder / f"{name}.json").write_text(json.dumps(fields | card))
     return model
@@ -158,9 +158,9 @@ def test_a_valid_pixel_never_reads_as_a_hole(folder: Path) -> None:
     model = write_network(folder, "DL-Kit-1", channels=2, seed=1)
     kernel, _ = model.get_layer("head").get_weights()
     model.get_layer("head").set_weights([kernel * 0, np.array([2.0, 9.0])])  # beyond the far end, and surely valid
-    path = folder / "DL-Kit-1.weights.h5"
-    model.save_weights(path, overwrite=True)
-    change_card(folder, "DL-Kit-1", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    path = folder / "DL-Kit-1.safetensors"
+    save_weights(model, path, overwrite=True)
+    change_card(folder, "DL-Kit-1", sha256=sha256_of(path))
     np.testing.assert_array_equal(get("DL-Kit-1").enhance(degraded()[0]), 65534)
 
 
@@ -172,8 +172,8 @@ def test_a_trainers_precision_does_not_reach_the_enhancer(folder: Path) -> None:
     coarse = get("DL-Delta-3").enhance(degraded()[0])
     assert keras.config.dtype_policy().name == "mixed_bfloat16"
     keras.config.set_dtype_policy("float32")
-    model = build_network("Tiny")
-    load_weights(model, folder / "DL-Delta-3.weights.h5")
+    model = build_unet("Tiny")
+    load_weights(model, folder / "DL-Delta-3.safetensors")
     expected = from_unit(np.asarray(model(to_unit(degraded()[:1])[..., None]))[0, ..., 0])
     assert np.abs(coarse.astype(int) - expected).max() <= 1
 
@@ -220,35 +220,37 @@ def refusal(name: str) -> str:
 def test_missing_weights_are_named(folder: Path) -> None:
     assert "DL-Beta.json" in refusal("DL-Beta")
     write_network(folder, "DL-Delta-1")
-    (folder / "DL-Delta-1.weights.h5").unlink()
-    assert "DL-Delta-1.weights.h5" in refusal("DL-Delta-1")
+    (folder / "DL-Delta-1.safetensors").unlink()
+    assert "DL-Delta-1.safetensors" in refusal("DL-Delta-1")
+    assert "facedepth train --recipe DL-Delta-1" in refusal("DL-Delta-1")
     assert "DL-Delta-1" not in available()
 
 
 def test_weights_that_are_not_the_cards_are_refused(folder: Path) -> None:
     write_network(folder, "DL-Delta-1")
-    path = folder / "DL-Delta-1.weights.h5"
+    path = folder / "DL-Delta-1.safetensors"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     message = refusal("DL-Delta-1")
     assert "SHA-256" in message
-    assert "DL-Delta-1.weights.h5" in message
+    assert "facedepth train --recipe DL-Delta-1" in message
+    assert "DL-Delta-1.safetensors" in message
 
 
 def test_truncated_weights_are_refused_even_if_the_card_was_made_of_them(folder: Path) -> None:
     write_network(folder, "DL-Delta-1")
-    path = folder / "DL-Delta-1.weights.h5"
+    path = folder / "DL-Delta-1.safetensors"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "SHA-256" in refusal("DL-Delta-1")
-    change_card(folder, "DL-Delta-1", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    assert "found no weights" in refusal("DL-Delta-1")
+    change_card(folder, "DL-Delta-1", sha256=sha256_of(path))
+    assert "found no readable safetensors file" in refusal("DL-Delta-1")
 
 
 def test_weights_of_another_network_are_refused(folder: Path) -> None:
     write_network(folder, "DL-Alpha")
     change_card(folder, "DL-Alpha", size="DL-Delta")
-    assert "DL-Alpha.weights.h5" in refusal("DL-Alpha")
+    assert "DL-Alpha.safetensors" in refusal("DL-Alpha")
 
 
 @pytest.mark.parametrize(
@@ -256,14 +258,14 @@ def test_weights_of_another_network_are_refused(folder: Path) -> None:
     ["", "{", "[]", "{}", '{"name": "x", "size": "DL-Delta", "head_channels": "two", "sha256": "0"}'],
 )
 def test_damaged_model_cards_are_refused(folder: Path, card: str) -> None:
-    (folder / "DL-Delta-1.weights.h5").write_bytes(b"")
+    (folder / "DL-Delta-1.safetensors").write_bytes(b"")
     (folder / "DL-Delta-1.json").write_text(card)
     assert "DL-Delta-1.json" in refusal("DL-Delta-1")
 
 
 @pytest.mark.parametrize("field", [{"size": "DL-Omega"}, {"head_channels": 3}, {"validity_threshold": 1.5}])
 def test_model_cards_that_make_no_sense_are_refused(folder: Path, field: dict[str, Any]) -> None:
-    (folder / "DL-Delta-1.weights.h5").write_bytes(b"")
+    (folder / "DL-Delta-1.safetensors").write_bytes(b"")
     sound = {"name": "DL-Delta-1", "size": "DL-Delta", "head_channels": 1, "validity_threshold": 0.5, "sha256": "0"}
     (folder / "DL-Delta-1.json").write_text(json.dumps(sound | field))
     assert str(next(iter(field.values()))) in refusal("DL-Delta-1")

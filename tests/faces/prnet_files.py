@@ -9,7 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from facedepth_kit.faces.photos.position_map import LANDMARKS, SIDE, VERTICES
-from facedepth_kit.faces.photos.prnet import CHECKPOINT, UV_FOLDER, build_network, variables
+from facedepth_kit.faces.photos.prnet import CHECKPOINT, UV_FOLDER
+from facedepth_kit.networks.prnet import build_prnet, variables
 
 Values = dict[str, npt.NDArray[np.float32]]
 
@@ -18,7 +19,7 @@ def random_values(seed: int = 1) -> Values:
     """Random values for every variable, of a size that keeps the signal alive from layer to layer."""
     rng = np.random.default_rng(seed)
     values: Values = {}
-    for name, variable in variables(build_network()).items():
+    for name, variable in variables(build_prnet()).items():
         shape = tuple(variable.shape)
         if name.endswith("weights"):
             # a transposed kernel's inputs stand last, and each output pixel sees a quarter of them at stride 2

@@ -24,9 +24,9 @@ from facedepth_kit.evaluation.error import evaluate
 from facedepth_kit.faces.photos.position_map import Crop
 from facedepth_kit.faces.photos.reconstruction import PhotoFace
 from facedepth_kit.faces.photos.screening import learn_ranges
-from facedepth_kit.networks import trainer as training
 from facedepth_kit.pairs.photo_pairs import PhotoCounts, photo_meshes, synthesize_photos, usable_vertices
 from facedepth_kit.pairs.store import MIXED, PairStore, SynthesisSettings, synthesize
+from facedepth_kit.pairs.training_batches import Stage, StoreBatches
 from tests.faces.prnet_files import write_root
 from tests.faces.sources import Bowls
 
@@ -93,8 +93,8 @@ def test_photos_become_a_store_like_any_other(tmp_path: Path) -> None:
     assert spans == sorted(spans)
     errors = evaluate(PairStore(tmp_path / "store"), {"None": lambda depth: depth}, progress=False)
     assert len(errors.face["None"]) == 5
-    jobs = training.epoch_jobs(store, training.TrainingSettings(chunks=1, epochs=1, batch=2), 0)
-    inputs, targets = training.make_batch(store, jobs[:2], training.TrainingSettings(), 0)
+    stage = Stage(ground_truths=5, hole_values=store.settings.hole_values, chunks=1, epochs=1)
+    inputs, targets = StoreBatches([store], [stage], "image", 2, 0).batch(0, 0)
     assert inputs.shape == targets.shape == (2, 256, 256, 1)
 
 

@@ -20,10 +20,10 @@ from facedepth_kit.cameras.simulated.stage import Scene, draw_person, seat, shoo
 from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import HOLE, DepthImage, to_unit
 from facedepth_kit.enhancers import available, get, stand_in
-from facedepth_kit.enhancers.ddrnet import NAME as DDRNET
 from facedepth_kit.evaluation.error import face_rmse
 from facedepth_kit.evaluation.landmarks import landmark_holes
 from facedepth_kit.faces.detection import detect_face
+from facedepth_kit.networks.ddrnet import NAME as DDRNET
 from facedepth_kit.pairs.store import Pair, SynthesisSettings, make_pair
 from facedepth_kit.rendering.camera import Camera
 from facedepth_kit.rendering.mesh import ColouredMesh, Mesh

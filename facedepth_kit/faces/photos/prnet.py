@@ -1,7 +1,7 @@
 """PRNet (Feng et al. 2018): from a photo to a position map, the paper's source of 3D faces (section III-A).
 
-The network is rebuilt in Keras with every variable of the official checkpoint in name and shape. Its weights are not
-part of the kit: the user fetches them; they are checked before they are read, and reading executes no code.
+The network stands in ``networks/prnet.py``. Its weights are not part of the kit: the user fetches them; they are
+checked before they are read, and reading executes no code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +29,10 @@ from facedepth_kit.faces.photos.position_map import (
     square_crop,
 )
 from facedepth_kit.faces.photos.reconstruction import PhotoFace, mesh_in_millimetres
+from facedepth_kit.networks.forward import compiled_forward
+from facedepth_kit.networks.prnet import build_prnet, variables
+from facedepth_kit.networks.weights import DATA_SUFFIX, INDEX_SUFFIX, load_tensorflow_checkpoint, sha256_of
 from facedepth_kit.rendering.mesh import Mesh
-
-if TYPE_CHECKING:
-    import keras
 
 FloatArray = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
@@ -40,84 +40,12 @@ Picture = npt.NDArray[np.uint8]
 REPOSITORY = "github.com/YadiraF/PRNet"
 NET_FOLDER, UV_FOLDER = Path("Data/net-data"), Path("Data/uv-data")
 CHECKPOINT = NET_FOLDER / "256_256_resfcn256_weight"
-INDEX_SUFFIX, DATA_SUFFIX = ".index", ".data-00000-of-00001"
 INDEX_BYTES, DATA_BYTES = 20_319, 160_290_984
 DATA_SHA256 = "59d338bf0c21b10be813f17f84042c9d3a5bf318e588855ff2b2c041c25bb91a"
 TERMS = "code MIT; the weights for research purposes, by the terms of their training data"
 
-# Filters and stride of the residual blocks, then of the transposed convolutions.
-BLOCKS = ((32, 2), (32, 1), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
-UPWARDS = (
-    *((512, 1), (256, 2), (256, 1), (256, 1), (128, 2), (128, 1), (128, 1), (64, 2), (64, 1), (64, 1)),
-    *((32, 2), (32, 1), (16, 2), (16, 1), (3, 1), (3, 1), (3, 1)),
-)
-KERNEL = 4
 REACH = 1.1  # the sigmoid's 1 stands for this many crop sides: faces may reach a little beyond the crop
 BATCH = 8
-
-
-def build_network() -> keras.Model:
-    """PRNet without weights: (n, 256, 256, 3) float32 RGB in 0..1 to the same shape in 0..1 (x 256 x 1.1: positions).
-
-    Its 245 variables hold 13,365,508 values; :func:`variables` names them as the official checkpoint does.
-    """
-    import keras
-    from keras import layers
-
-    def convolve(x: Any, scope: str, filters: int, kernel: int, stride: int = 1, normalized: bool = True) -> Any:
-        convolution = layers.Conv2D(
-            filters, kernel, strides=stride, padding="same", use_bias=False, name=_layer_name(scope)
-        )
-        return normalize(convolution(x), scope) if normalized else convolution(x)
-
-    def normalize(x: Any, scope: str, activation: str = "relu") -> Any:
-        name = _layer_name(f"{scope}/BatchNorm")
-        return layers.Activation(activation)(layers.BatchNormalization(epsilon=1e-3, momentum=0.999, name=name)(x))
-
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # a trainer in this process may have set another one
-    try:
-        inputs = keras.Input((SIDE, SIDE, 3), name="photo")
-        x = convolve(inputs, "Conv", 16, KERNEL)
-        channels = 16
-        for number, (filters, stride) in enumerate(BLOCKS):
-            scope = _numbered("resBlock", number)
-            shortcut = x
-            if stride != 1 or channels != filters:
-                shortcut = convolve(x, f"{scope}/shortcut", filters, 1, stride, normalized=False)
-            x = convolve(x, f"{scope}/Conv", filters // 2, 1)
-            x = convolve(x, f"{scope}/Conv_1", filters // 2, KERNEL, stride)
-            x = convolve(x, f"{scope}/Conv_2", filters, 1, normalized=False)
-            x = normalize(layers.Add()([shortcut, x]), scope)
-            channels = filters
-        for number, (filters, stride) in enumerate(UPWARDS):
-            scope = _numbered("Conv2d_transpose", number)
-            x = layers.Conv2DTranspose(
-                filters, KERNEL, strides=stride, padding="same", use_bias=False, name=_layer_name(scope)
-            )(x)
-            x = normalize(x, scope, "sigmoid" if number == len(UPWARDS) - 1 else "relu")
-        return keras.Model(inputs, x, name="resfcn256")
-    finally:
-        keras.config.set_dtype_policy(policy)
-
-
-def _numbered(name: str, number: int) -> str:
-    return f"{name}_{number}" if number else name
-
-
-def _layer_name(scope: str) -> str:
-    return scope.replace("/", "-")  # Keras keeps the slash for itself
-
-
-def variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The network's variables by their names in the official checkpoint, such as ``resfcn256/Conv/weights``."""
-    found = {}
-    for layer in model.layers:
-        scope = f"resfcn256/{layer.name.replace('-', '/')}"
-        for variable in layer.variables:
-            name = "weights" if variable.name == "kernel" else variable.name
-            found[f"{scope}/{name}"] = variable
-    return found
 
 
 # --- The official files -------------------------------------------------------------------------------------------
@@ -187,40 +115,9 @@ def check_official(prefix: str | Path) -> None:
         if found != expected:
             kind = "truncated: " if found < expected else ""
             raise KitError(f"{path}: {kind}found {found} bytes, expected PRNet's official file of {expected} bytes")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     if digest != DATA_SHA256:
         raise KitError(f"{path}: found SHA-256 {digest[:12]}..., expected {DATA_SHA256[:12]}... of the official file")
-
-
-def load_checkpoint(model: keras.Model, prefix: str | Path) -> None:
-    """Read a TensorFlow checkpoint in the official naming into the network; other entries (Adam's) are left alone.
-
-    ``prefix`` is the path without ``.index``. Raises :class:`KitError`, with the network as it was, when the files
-    cannot be read, a variable is missing or of another shape, or a value is not finite.
-    """
-    import tensorflow as tf
-
-    prefix = Path(prefix)
-    wanted = variables(model)
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        shapes = reader.get_variable_to_shape_map()
-        for name, variable in wanted.items():
-            if name not in shapes:
-                raise KitError(f"{prefix}: found no variable {name}, expected PRNet's {len(wanted)}")
-            if tuple(shapes[name]) != tuple(variable.shape):
-                found, expected = tuple(shapes[name]), tuple(variable.shape)
-                raise KitError(f"{prefix}: found {name} of shape {found}, expected {expected}")
-        values = {name: np.asarray(reader.get_tensor(name), np.float32) for name in wanted}
-    except (tf.errors.OpError, RuntimeError, ValueError, IndexError, OSError) as error:  # TensorFlow raises all these
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise KitError(f"{prefix}: found no readable checkpoint ({reason[:160]})") from None
-    for name, value in values.items():
-        if not np.isfinite(value).all():
-            raise KitError(f"{prefix}: found values that are not finite in {name}, expected trained weights")
-    for name, value in values.items():
-        wanted[name].assign(value)
 
 
 # --- Photos in, faces out -----------------------------------------------------------------------------------------
@@ -252,8 +149,8 @@ class PRNet:
             check_official(prefix)
         self.topology: Topology = load_topology(folder / UV_FOLDER)
         self.triangles = np.ascontiguousarray(self.topology.triangles[:, [0, 2, 1]])
-        self.model = build_network()
-        load_checkpoint(self.model, prefix)
+        self.model = build_prnet()
+        load_tensorflow_checkpoint(prefix, variables(self.model), "PRNet")
         self._prefix = prefix
         self._official = checkpoint is None
 
@@ -267,8 +164,7 @@ class PRNet:
             return f"PRNet-{DATA_SHA256[:12]}"
         digest = hashlib.sha256()
         for path in (Path(f"{self._prefix}{INDEX_SUFFIX}"), *_data_files(self._prefix)):
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(sha256_of(path)))
         return f"PRNet-{digest.hexdigest()[:12]}"
 
     def crop(self, picture: Picture, face: Face) -> Crop:
@@ -294,16 +190,7 @@ class PRNet:
 
     @cached_property
     def _forward(self) -> Callable[[FloatArray], FloatArray]:
-        import keras
-
-        model = self.model
-        if keras.backend.backend() != "tensorflow":
-            return lambda pixels: np.asarray(model.predict_on_batch(pixels), np.float32)
-        import tensorflow as tf
-
-        signature = [tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32)]
-        forward = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature)
-        return lambda pixels: np.asarray(forward(tf.constant(pixels)))
+        return compiled_forward(self.model)
 
 
 def _batches(crops: Sequence[Crop]) -> Iterator[FloatArray]:

@@ -27,8 +27,10 @@ from facedepth_kit.faces.photos.position_map import (
     square_crop,
     triangles_of,
 )
-from facedepth_kit.faces.photos.prnet import PRNet, build_network, load_checkpoint, photo_face, variables
+from facedepth_kit.faces.photos.prnet import PRNet, photo_face
 from facedepth_kit.faces.photos.reconstruction import INNER_RADIUS_MM, mesh_in_millimetres
+from facedepth_kit.networks.prnet import build_prnet, variables
+from facedepth_kit.networks.weights import DATA_SUFFIX, load_tensorflow_checkpoint
 from facedepth_kit.rendering.camera import Camera
 from facedepth_kit.rendering.zbuffer import render_depth_mm
 from tests.faces.prnet_files import Values, random_values, write_checkpoint, write_root, write_uv_data
@@ -53,7 +55,7 @@ def source(root: Path) -> PRNet:
 
 
 def test_every_variable_of_the_official_checkpoint_is_there() -> None:
-    found = {name: tuple(variable.shape) for name, variable in variables(build_network()).items()}
+    found = {name: tuple(variable.shape) for name, variable in variables(build_prnet()).items()}
     assert len(found) == 245
     assert sum(int(np.prod(shape)) for shape in found.values()) == 13_365_508
     assert found["resfcn256/Conv/weights"] == (4, 4, 3, 16)
@@ -69,7 +71,7 @@ def test_names_and_shapes_are_the_listed_ones() -> None:
     with SPECIFICATION.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if "Adam" not in row["name"] and "power" not in row["name"]]
     listed = {row["name"]: tuple(int(length) for length in row["shape"].split("x")) for row in rows}
-    assert {name: tuple(variable.shape) for name, variable in variables(build_network()).items()} == listed
+    assert {name: tuple(variable.shape) for name, variable in variables(build_prnet()).items()} == listed
 
 
 def forward(values: Values, photos: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -141,15 +143,15 @@ def test_only_the_official_file_passes_as_official(root: Path, tmp_path: Path) -
     with pytest.raises(KitError, match=r"\.index: truncated: found \d+ bytes, expected .* 20319 bytes"):
         PRNet(root)
     other = tmp_path / "checkpoint"
-    for suffix, size in ((".index", prnet.INDEX_BYTES), (prnet.DATA_SUFFIX, prnet.DATA_BYTES)):
+    for suffix, size in ((".index", prnet.INDEX_BYTES), (DATA_SUFFIX, prnet.DATA_BYTES)):
         with open(f"{other}{suffix}", "wb") as file:
             file.truncate(size)  # the right size, and nothing in it
     with pytest.raises(KitError, match=r"found SHA-256 \w{12}\.\.\., expected 59d338bf0c21"):
         prnet.check_official(other)
-    os.truncate(f"{other}{prnet.DATA_SUFFIX}", prnet.DATA_BYTES - 1)
+    os.truncate(f"{other}{DATA_SUFFIX}", prnet.DATA_BYTES - 1)
     with pytest.raises(KitError, match=r"data-00000-of-00001: truncated"):
         prnet.check_official(other)
-    os.truncate(f"{other}{prnet.DATA_SUFFIX}", prnet.DATA_BYTES + 1)
+    os.truncate(f"{other}{DATA_SUFFIX}", prnet.DATA_BYTES + 1)
     with pytest.raises(KitError, match="found 160290985 bytes"):
         prnet.check_official(other)
     assert prefix.with_name(prefix.name + ".index").is_file()
@@ -163,22 +165,22 @@ def damaged(values: Values) -> Iterator[tuple[str, Values, str]]:
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused_with_the_reason(root: Path, tmp_path: Path) -> None:
-    model = build_network()
+    model = build_prnet()
     before = variables(model)["resfcn256/Conv/weights"].numpy()
     for name, values, reason in damaged(random_values()):
         write_checkpoint(tmp_path / name, values)
         with pytest.raises(KitError, match=reason):
-            load_checkpoint(model, tmp_path / name)
+            load_tensorflow_checkpoint(tmp_path / name, variables(model), "PRNet")
     with pytest.raises(KitError, match="no readable checkpoint"):
-        load_checkpoint(model, tmp_path / "absent")
+        load_tensorflow_checkpoint(tmp_path / "absent", variables(model), "PRNet")
     cut_short = tmp_path / "short"
     write_checkpoint(cut_short, random_values())
-    os.truncate(f"{cut_short}{prnet.DATA_SUFFIX}", 1_000_000)
+    os.truncate(f"{cut_short}{DATA_SUFFIX}", 1_000_000)
     with pytest.raises(KitError, match="no readable checkpoint"):
-        load_checkpoint(model, cut_short)
+        load_tensorflow_checkpoint(cut_short, variables(model), "PRNet")
     Path(f"{cut_short}.index").write_bytes(b"not an index")
     with pytest.raises(KitError, match="no readable checkpoint"):
-        load_checkpoint(model, cut_short)
+        load_tensorflow_checkpoint(cut_short, variables(model), "PRNet")
     np.testing.assert_array_equal(variables(model)["resfcn256/Conv/weights"].numpy(), before)
 
 

@@ -1,0 +1,164 @@
+"""Arrays in files: weights and checkpoints as safetensors, official TensorFlow checkpoints, and their checksums.
+
+Reading executes no code: safetensors files hold arrays and text, TensorFlow's checkpoints are read by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import write_atomically
+
+if TYPE_CHECKING:
+    import keras
+
+Arrays = dict[str, npt.NDArray[Any]]
+Storage = Literal["float32", "float16", "int8"]
+SMALL = 80_000  # kernels of fewer values keep half precision: they are where 8 bits would cost accuracy
+SCALE = ":scale"  # an 8-bit array's companion: what one step is worth, by output channel
+INDEX_SUFFIX, DATA_SUFFIX = ".index", ".data-00000-of-00001"
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- Our own files --------------------------------------------------------------------------------------------------
+
+
+def write_arrays(
+    path: str | Path, arrays: Mapping[str, npt.NDArray[Any]], about: Mapping[str, str], *, overwrite: bool = False
+) -> None:
+    """Write named arrays and named texts as one safetensors file, whole or not at all."""
+    from safetensors.numpy import save
+
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with write_atomically(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(save(whole, metadata=dict(about)))
+
+
+def read_arrays(path: str | Path) -> tuple[Arrays, dict[str, str]]:
+    """The arrays and texts of a safetensors file. Raises :class:`KitError` for a missing or damaged one."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise KitError(f"{path}: no such file, expected arrays in safetensors format")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise KitError(f"{path}: found no readable safetensors file ({error})") from None
+
+
+def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """A network's variables by layer and name, such as ``down1_conv1/kernel``."""
+    return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.weights}
+
+
+def save_weights(
+    model: keras.Model, path: str | Path, *, storage: Storage = "float32", overwrite: bool = False
+) -> None:
+    """Write a network's weights.
+
+    ``storage``: "int8" keeps large kernels as 8 bits with a scale for each output channel, small ones in half
+    precision, biases in float32.
+    """
+    from keras import ops
+
+    arrays: Arrays = {}
+    for name, variable in named_weights(model).items():
+        values = np.asarray(ops.convert_to_numpy(variable), np.float32)
+        if storage == "float16" or (storage == "int8" and values.ndim > 1 and values.size < SMALL):
+            arrays[name] = values.astype(np.float16)
+        elif storage == "int8" and values.ndim > 1:
+            # A transposed convolution has its output channels before its input channels.
+            across = (0, 1, 3) if "cnv_up" in name else tuple(range(values.ndim - 1))
+            scale = np.maximum(np.abs(values).max(axis=across, keepdims=True), 1e-12) / np.float32(127)
+            arrays[name] = np.rint(values / scale).astype(np.int8)
+            arrays[f"{name}{SCALE}"] = scale.astype(np.float32)
+        else:
+            arrays[name] = values
+    write_arrays(path, arrays, {"network": model.name, "storage": storage}, overwrite=overwrite)
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Read a file of :func:`save_weights` into a network of the same size.
+
+    Raises :class:`KitError` for a missing, truncated or foreign file.
+    """
+    arrays, _ = read_arrays(path)
+    wanted = named_weights(model)
+    for name, variable in wanted.items():
+        if name not in arrays or arrays[name].shape != tuple(variable.shape):
+            found = f"{name} of shape {arrays[name].shape}" if name in arrays else f"no {name}"
+            raise KitError(f"{path}: found no weights for {model.name} ({found}, expected {tuple(variable.shape)})")
+    unknown = [name for name in arrays if name.removesuffix(SCALE) not in wanted]
+    if unknown:
+        raise KitError(f"{path}: found no weights for {model.name} ({unknown[0]} is unknown to it)")
+    for name, variable in wanted.items():
+        scale = arrays.get(f"{name}{SCALE}")
+        values = arrays[name].astype(np.float32)
+        variable.assign(values if scale is None else values * scale)
+
+
+# --- TensorFlow's checkpoints ---------------------------------------------------------------------------------------
+
+
+def checkpoint_files(prefix: str | Path) -> tuple[Path, Path]:
+    """The two files of a TensorFlow checkpoint: its index and its data."""
+    return Path(f"{prefix}{INDEX_SUFFIX}"), Path(f"{prefix}{DATA_SUFFIX}")
+
+
+def load_tensorflow_checkpoint(prefix: str | Path, wanted: Mapping[str, keras.Variable], network: str) -> None:
+    """Read variables by their names in a TensorFlow checkpoint; its other entries are passed over.
+
+    ``prefix`` is the checkpoint's path without ``.index``, ``network`` its name in messages. Raises
+    :class:`KitError`, with the variables as they were, for files that cannot be read, for truncated or damaged data
+    (the format keeps a checksum of every variable), and for variables that lack, have another shape or type or are
+    not finite.
+    """
+    import tensorflow as tf
+
+    index, data = checkpoint_files(prefix)
+    for path in (index, data):
+        if not path.is_file():
+            raise KitError(f"{path}: no such file, found no readable checkpoint of {network}, expected both its files")
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes: Mapping[str, Any] = reader.get_variable_to_shape_map()
+        types: Mapping[str, Any] = reader.get_variable_to_dtype_map()
+    except Exception as error:  # TensorFlow's own errors, and a plain RuntimeError for a damaged table
+        raise KitError(f"{index}: found no readable checkpoint index ({_first_line(error)})") from None
+    for name, variable in wanted.items():
+        if name not in shapes:
+            raise KitError(f"{index}: found no variable {name}, expected {network}'s {len(wanted)}")
+        if tuple(shapes[name]) != tuple(variable.shape):
+            raise KitError(f"{index}: found {name} of shape {tuple(shapes[name])}, expected {tuple(variable.shape)}")
+        if types[name].name != "float32":
+            raise KitError(f"{index}: found {name} of type {types[name].name}, expected float32")
+    values: Arrays = {}
+    for name in wanted:
+        try:
+            values[name] = np.asarray(reader.get_tensor(name))
+        except Exception as error:
+            reason = f"{name} is truncated or damaged; the file has {data.stat().st_size:,} bytes"
+            raise KitError(f"{data}: found no readable checkpoint ({reason}): {_first_line(error)}") from None
+        if not np.isfinite(values[name]).all():
+            raise KitError(f"{data}: found values in {name} that are not finite, expected trained weights")
+    for name, variable in wanted.items():
+        variable.assign(values[name])
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:120] if lines else type(error).__name__

@@ -1,0 +1,277 @@
+"""Recipes: how each network is trained, as YAML files (section IV-C), at any fraction of the paper's counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import load_yaml, settings_hash, to_dict
+from facedepth_kit.depth import SIZE
+from facedepth_kit.networks.cards import RECIPES, Faces, ModelCard, check_weights, network_files, write_network
+from facedepth_kit.networks.trainer import Progress, TrainingSettings, train
+from facedepth_kit.networks.unet import SIZES, build_unet
+from facedepth_kit.networks.weights import Storage, load_weights
+from facedepth_kit.pairs.store import PairStore, SynthesisSettings, synthesize
+from facedepth_kit.pairs.training_batches import Stage, StoreBatches
+
+if TYPE_CHECKING:
+    import keras
+
+NARROWED = 0.1  # new channels of a widened head start at this share of their random values
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, stage after stage; counts are the paper's, and scale by one fraction.
+
+    ``size`` names the U-Net (Table III), ``start_from`` the network whose weights it begins with. ``synthesis`` says
+    how pairs are made; a stage's hole values replace its own. ``validity_threshold`` and ``fill_reach_px`` are the
+    model card's. ``fraction`` is the share of the paper's counts that the stages hold (:meth:`at`).
+    """
+
+    name: str = "DL-Delta-1"
+    size: str = "DL-Delta"
+    start_from: str | None = None
+    batch: int = 16
+    stages: tuple[Stage, ...] = (Stage(),)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    synthesis: SynthesisSettings = field(default_factory=SynthesisSettings)
+    validity_threshold: float = 0.5
+    fill_reach_px: float = 0.0
+    fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise KitError(f"name: found {self.name!r}, expected letters, digits, dots and dashes")
+        if self.size not in SIZES:
+            raise KitError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}")
+        if self.batch < 1:
+            raise KitError(f"batch: found {self.batch}, expected 1 or more")
+
+    def at(self, fraction: float) -> Recipe:
+        """The recipe with ``fraction`` of its ground truths, as many in each chunk; epochs stay."""
+        if not 0 < fraction <= 1:
+            raise KitError(f"fraction: found {fraction}, expected a number above 0, at most 1")
+        stages = [
+            replace(stage, ground_truths=max(round(stage.ground_truths * fraction / stage.chunks), 1) * stage.chunks)
+            for stage in self.stages
+        ]
+        return replace(self, stages=tuple(stages), fraction=fraction)
+
+    @property
+    def head_channels(self) -> int:
+        """Channels of the network's output: depth, and with the surface loss its validity."""
+        return 2 if self.training.loss == "surface" else 1
+
+    def build(self, side: int | None = None) -> keras.Model:
+        """The untrained network, for images of any size or of one side."""
+        return build_unet(self.size, head_channels=self.head_channels, side=side)
+
+    def at_full_resolution(self) -> Recipe:
+        """The recipe without the economy of smaller images."""
+        return replace(self, stages=tuple(replace(stage, resolution_px=(SIZE,)) for stage in self.stages))
+
+
+def recipe_names() -> list[str]:
+    """The recipes of U-Nets that come with the kit."""
+    return sorted(path.stem for path in RECIPES.glob("DL-*.yaml"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """A recipe by its name, or from a YAML file of your own. Raises :class:`KitError` naming the known ones."""
+    if str(name) in recipe_names():
+        return load_yaml(Recipe, RECIPES / f"{name}.yaml")
+    if Path(name).suffix not in (".yaml", ".yml"):
+        raise KitError(f"recipe: found {str(name)!r}, expected a YAML file or one of {', '.join(recipe_names())}")
+    return load_yaml(Recipe, name)
+
+
+def chosen_recipe(
+    which: str | Path | None,
+    stores: Sequence[PairStore] | None = None,
+    *,
+    fraction: float | None = None,
+    full_resolution: bool = False,
+    chunks: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> Recipe:
+    """A recipe by name or file (default: one stage as DL-Delta-1's, at full resolution) with options that win over it.
+
+    ``stores``: pairs that are there already, one store, instead of those that the recipe asks for. Raises
+    :class:`KitError` where a recipe of several stages is to learn from one store.
+    """
+    recipe = Recipe() if which is None else load_recipe(which)
+    if fraction is not None:
+        recipe = recipe.at(fraction)
+    if full_resolution:
+        recipe = recipe.at_full_resolution()
+    recipe = replace(recipe, **{name: value for name, value in options.items() if value is not None})
+    stages = [replace(s, chunks=chunks or s.chunks, epochs=epochs or s.epochs) for s in recipe.stages]
+    recipe = replace(recipe, stages=tuple(stages))
+    if seed is not None:
+        recipe = replace(recipe, training=replace(recipe.training, seed=seed))
+    if stores is not None:
+        if len(recipe.stages) != 1:
+            found = f"found one pair store for {len(recipe.stages)} stages"
+            raise KitError(f"{recipe.name}: {found}, expected none: they are synthesised")
+        (store,) = stores
+        stage = replace(
+            recipe.stages[0],
+            ground_truths=len(store),
+            seed=store.seed,
+            hole_values=store.settings.hole_values,
+        )
+        share = recipe.fraction if recipe.fraction < 1 else min(len(store) / recipe.stages[0].ground_truths, 1.0)
+        recipe = replace(recipe, stages=(stage,), synthesis=store.settings, fraction=share)
+    return recipe
+
+
+def recipe_stores(
+    recipe: Recipe, folder: str | Path, *, workers: int | None = None, progress: bool = True
+) -> list[PairStore]:
+    """The pair store of each stage, synthesised below ``folder`` or gone on with; recipes share what they both need."""
+    stores = []
+    for stage in recipe.stages:
+        settings = replace(recipe.synthesis, hole_values=stage.hole_values)
+        place = Path(folder) / f"{settings_hash(settings)}-{stage.seed}-{stage.ground_truths}"
+        stores.append(
+            synthesize(
+                place, stage.ground_truths, seed=stage.seed, settings=settings, workers=workers, progress=progress
+            )
+        )
+    return stores
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a run stands: its recipe and pairs, progress, the best weights so far, and the card it started from."""
+
+    recipe: Recipe
+    stores: Sequence[PairStore]
+    progress: Progress
+    epochs: int
+    weights: list[npt.NDArray[Any]]
+    started_from: ModelCard | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.progress.epoch == self.epochs
+
+    def network(self) -> keras.Model:
+        """The trained network."""
+        model = self.recipe.build(SIZE)
+        model.set_weights(self.weights)
+        return model
+
+
+def train_recipe(
+    recipe: Recipe,
+    stores: Sequence[PairStore],
+    folder: str | Path,
+    *,
+    weights_dir: str | Path | None = None,
+    progress_bar: bool = True,
+    stop_after_s: float | None = None,
+) -> Trained:
+    """Train (or go on training) by a recipe in ``folder``, on a store for each of its stages.
+
+    A recipe that starts from another network takes its weights from ``weights_dir`` (default: the weights folder).
+    Raises :class:`KitError` as :func:`facedepth_kit.networks.trainer.train` does, and where those weights are missing.
+    """
+    batches = StoreBatches(stores, recipe.stages, recipe.training.loss, recipe.batch, recipe.training.seed)
+    initial, card = (None, None) if recipe.start_from is None else _start(recipe, weights_dir)
+    progress, weights = train(
+        recipe.build,
+        batches,
+        folder,
+        recipe.training,
+        initial=initial,
+        progress_bar=progress_bar,
+        label=recipe.name,
+        stop_after_s=stop_after_s,
+    )
+    return Trained(recipe, stores, progress, batches.epochs, weights, card)
+
+
+def _start(recipe: Recipe, weights_dir: str | Path | None) -> tuple[list[npt.NDArray[Any]], ModelCard]:
+    """The weights that a recipe begins with; a one-channel head is widened."""
+    card_path, _ = network_files(str(recipe.start_from), weights_dir)
+    card, path = check_weights(card_path)
+    if card.size != recipe.size or card.head_channels > recipe.head_channels:
+        raise KitError(f"{card_path}: found weights of {card.size}, expected {recipe.size}'s to start {recipe.name}")
+    source = build_unet(card.size, head_channels=card.head_channels)
+    load_weights(source, path)
+    weights = source.get_weights()
+    if card.head_channels < recipe.head_channels:
+        import keras
+
+        keras.utils.set_random_seed(recipe.training.seed)
+        kernel, bias = recipe.build().get_weights()[-2:]
+        given = card.head_channels
+        weights[-2:] = [
+            np.concatenate([weights[-2], kernel[..., given:] * np.float32(NARROWED)], axis=-1),
+            np.concatenate([weights[-1], bias[given:]]),
+        ]
+    return weights, card
+
+
+def export_network(
+    trained: Trained,
+    weights_dir: str | Path,
+    *,
+    storage: Storage = "float16",
+    overwrite: bool = False,
+    machine: str = "",
+    measured: dict[str, Any] | None = None,
+    notes: dict[str, Any] | None = None,
+) -> Path:
+    """Write a run's best weights and model card into ``weights_dir``; returns the card's path."""
+    recipe, progress, before = trained.recipe, trained.progress, trained.started_from
+    seen: list[Faces] = list(before.trained_on) if before else []
+    seen += [faces for store in trained.stores if (faces := store.faces) not in seen]
+    card = ModelCard(
+        name=recipe.name,
+        size=recipe.size,
+        sha256="",
+        head_channels=recipe.head_channels,
+        validity_threshold=recipe.validity_threshold,
+        fill_reach_px=recipe.fill_reach_px,
+        pairs="; ".join(dict.fromkeys(_described(store) for store in trained.stores)),
+        trained_on=tuple(seen),
+        fraction=recipe.fraction,
+        started_from=recipe.start_from,
+        ground_truths=sum(len(store) for store in trained.stores),
+        images_seen=progress.images,
+        images_seen_in_all=progress.images + (before.images_seen_in_all if before else 0),
+        steps=progress.steps,
+        epochs_finished=progress.epoch,
+        epochs_planned=trained.epochs,
+        training_seconds=round(progress.seconds),
+        machine=machine or _machine(),
+        loss_by_epoch=tuple(round(loss, 6) for loss in progress.losses),
+        recipe=to_dict(recipe),
+        measured=measured or {},
+        notes=notes or {},
+    )
+    return write_network(trained.network(), card, weights_dir, storage=storage, overwrite=overwrite)
+
+
+def _described(store: PairStore) -> str:
+    return "simulated pairs of the kit's parametric faces" if store.faces.source == "parametric" else "pairs of photos"
+
+
+def _machine() -> str:
+    import os
+    import platform
+
+    return f"{platform.machine()}, {os.cpu_count()} CPU cores"
