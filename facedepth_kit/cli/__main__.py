@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 INTERRUPTED = 130
@@ -11,7 +12,6 @@ def start() -> int:
     """Run the command; an interrupt is one line and exit code 130, also while modules load and while Python ends."""
     try:
         import _thread
-        import signal
         import threading
 
         unraisable = sys.unraisablehook
@@ -27,13 +27,16 @@ def start() -> int:
         from facedepth_kit.cli.main import main
 
         code = main()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done: let Python end in peace
     except BaseException as error:
         if not _interrupted(error):
             raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("facedepth: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done: let Python end in peace
+    if code == INTERRUPTED:
+        # Where the interrupt passed through an exec or eval of text, as in dataclasses, CPython would end with the
+        # signal itself, handled or not. The next one that succeeds takes that back.
+        exec("")
     return code
 
 
