@@ -394,6 +394,7 @@ class DescribedFrame(msgspec.Struct, frozen=True):
     variant: str | int | None = None
     marks: msgspec.Raw = NULL
     mark_names: tuple[str, ...] | None = None
+    timestamp_ms: Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)] | None = None
     camera_intrinsics: msgspec.Raw = NULL
 
 
