@@ -7,8 +7,13 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from facedepth_kit import enhancers
 from facedepth_kit.depth import SIZE, DepthImage
+from facedepth_kit.enhancers.filters import REMARKED, TABLE_II
 from facedepth_kit.evaluation.published import Claim, Verdict
+from facedepth_kit.networks import ddrnet
+from facedepth_kit.networks.cards import ModelCard, network_files
+from facedepth_kit.networks.unet import SIZES, build_unet
 
 if TYPE_CHECKING:
     import keras
@@ -71,3 +76,39 @@ def time_verdicts(times_ms: Mapping[str, float]) -> list[Verdict]:
         claim = Claim("IV-A", row, metric, expected, "ranking")
         found.append(Verdict(claim, expected if holds else f"not {expected}", holds, "shortest of several runs"))
     return found
+
+
+def cost_rows(depth: DepthImage, *, runs: int = 5) -> list[dict[str, Any]]:
+    """Parameters, operations and time for one frame of every enhancer, decimation 2 to 8 and the spatial filter alone.
+
+    ``depth``: the frame, uint16 (256, 256). ``frame_ms`` is None where weights or the SDK are missing, parameters and
+    ``gflop`` where nothing is learned.
+    """
+    able = set(enhancers.available())
+    filters = [*TABLE_II, *REMARKED]
+    lines = []
+    for name in dict.fromkeys([*sorted(filters), *enhancers.names()]):
+        enhancer = enhancers.get(name)
+        model = network_of(name) if enhancer.kind == "learned" else None
+        runs_here = name in able or (name in REMARKED and "Sp-HfU" in able)
+        lines.append(
+            {
+                "enhancer": name,
+                "kind": enhancer.kind,
+                "parameters": None if model is None else model.count_params(),
+                "gflop": None if model is None else gflop(model),
+                "frame_ms": milliseconds(enhancer.enhance, depth, runs=runs) if runs_here else None,
+            }
+        )
+    return lines
+
+
+def network_of(name: str) -> keras.Model:
+    """The untrained network behind a learned enhancer: its card's, else the size it is named after."""
+    if name == ddrnet.NAME:
+        return ddrnet.build_ddrnet()
+    path = network_files(name)[0]
+    if path.is_file():
+        card = ModelCard.read(path)
+        return build_unet(card.size, head_channels=card.head_channels)
+    return build_unet(name if name in SIZES else name.rsplit("-", 1)[0])

@@ -81,7 +81,7 @@ NOTEBOOKS = (
     ),
     Notebook(
         "08_synthetic_evaluation",
-        outputs=(*_table("table_4", "verdicts"), "figure_08.png"),
+        outputs=(*_table("table_4", "verdicts", "costs"), "figure_08.png"),
         results=("table_4_errors.csv",),
         needs=("table_2.csv", "table_3.csv"),
         weights=True,

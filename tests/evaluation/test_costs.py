@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facedepth_kit.evaluation.costs import gflop, milliseconds, time_verdicts
+from facedepth_kit.evaluation.costs import cost_rows, gflop, milliseconds, time_verdicts
 
 
 def test_operations_by_hand() -> None:
@@ -43,3 +43,14 @@ def test_remarks_on_time() -> None:
     times = {"De-M2": 0.30, "De-M3": 0.32, "De-M4": 0.11, "Hf-L": 0.18, "Sp-HfU": 0.6}
     assert [verdict.holds for verdict in time_verdicts(times)] == [True, True]
     assert [verdict.holds for verdict in time_verdicts({**times, "De-M4": 0.4, "Hf-L": 0.7})] == [False, False]
+
+
+def test_every_enhancer_has_its_costs() -> None:
+    rows = {row["enhancer"]: row for row in cost_rows(np.full((256, 256), 20_000, np.uint16), runs=1)}
+    assert rows["DL-Beta"]["parameters"] == 13_746_881
+    assert rows["DL-Delta-4"]["parameters"] == 4_175_713
+    assert rows["DL-Delta-1"]["gflop"] < rows["DL-Alpha"]["gflop"] < rows["DL-Gamma"]["gflop"]
+    assert rows["DDRNet-dn"]["gflop"] > 0
+    assert rows["Telea"]["gflop"] is None
+    assert rows["None"]["frame_ms"] is not None
+    assert [f"De-M{magnitude}" in rows for magnitude in range(2, 9)] == [True] * 7

@@ -218,9 +218,7 @@ def test_a_damaged_description_is_one_line(tmp_path: Path, content: str) -> None
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "marks", ['[[1, "x"]]', "[[1, 1e300]]", "[[1, 2, 3]]", "7", "[[1, 2], [3, 4]]"]
-)
+@pytest.mark.parametrize("marks", ['[[1, "x"]]', "[[1, 1e300]]", "[[1, 2, 3]]", "7", "[[1, 2], [3, 4]]"])
 def test_points_that_are_none_are_named_and_left_out(tmp_path: Path, marks: str) -> None:
     write_frame(tmp_path / "1_depth.png", np.ones((4, 4), np.uint16))
     (tmp_path / "recording.json").write_text(f'{{"mark_names": ["nose"], "frames": {{"1": {{"marks": {marks}}}}}}}')
