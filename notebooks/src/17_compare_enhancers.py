@@ -95,8 +95,11 @@ def changes(name):
     found = []
     for one in drawn:
         result = one.enhanced(name)
-        measured = one.area & (one.depth != HOLE) & (result != HOLE)
-        moved_mm = np.abs(result[measured].astype(float) - one.depth[measured]) * one.depth_range.span_mm / FARTHEST
+        depth, span_mm = one.crop.depth, one.crop.depth_range.span_mm
+        measured = one.area & (depth != HOLE) & (result != HOLE)
+        moved_mm = (
+            np.abs(result[measured].astype(float) - one.crop.depth[measured]) * one.crop.depth_range.span_mm / FARTHEST
+        )
         found.append((np.mean(result[one.area] == HOLE), np.mean(moved_mm), face_rmse(result, one.ground_truth)))
     return dict(zip(("holes_left", "change_mm", "error"), np.mean(found, axis=0).tolist(), strict=True))
 
@@ -143,9 +146,10 @@ print("learned:", check(my_learned, share("learned")))
 from facedepth_kit.depth import to_millimetres
 
 one = drawn[0]
-row = int(np.round(one.landmarks[30, 1]))
-images = {"degraded": one.depth, **{name: one.enhanced(name) for name in shown[1:]}, "ground truth": one.ground_truth}
-lines = {name: to_millimetres(image[row], one.depth_range) - one.depth_range.near_mm for name, image in images.items()}
+row, depth_range = int(np.round(one.crop.landmarks[30, 1])), one.crop.depth_range
+images = {"degraded": one.crop.depth, **{name: one.enhanced(name) for name in shown[1:]}}
+images["ground truth"] = one.ground_truth
+lines = {name: to_millimetres(image[row], depth_range) - depth_range.near_mm for name, image in images.items()}
 
 # %%
 from matplotlib.figure import Figure

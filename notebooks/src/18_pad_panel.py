@@ -55,7 +55,7 @@ recordings = realsense(data)
 recorded = list(from_recordings(first_of_each(recordings), 8))
 drawn = [synthetic(FaceChoice(1), seed=work.seed), synthetic(FaceChoice(3, "smile"), seed=work.seed + 1)]
 print("recordings:", "simulated" if recordings.simulated else "your own")
-print(*(one.name for one in recorded), sep="\n")
+print(*(one.title for one in recorded), sep="\n")
 
 # %% [markdown]
 # ## Predict
@@ -99,17 +99,20 @@ from facedepth_kit.common.tables import markdown_table
 
 def judged(one, depth):
     """How many landmarks break each rule, the error, and the height of the nose."""
-    result = geometric_pad(depth, one.landmarks)
+    result = geometric_pad(depth, one.crop.landmarks)
     counts = {rule: int(getattr(result, rule).sum()) for rule in ("hole", "before_nose", "jaw")}
-    return counts | {"error": result.error, "nose_mm": face_relief(depth, one.landmarks, one.depth_range).nose_mm}
+    return counts | {
+        "error": result.error,
+        "nose_mm": face_relief(depth, one.crop.landmarks, one.crop.depth_range).nose_mm,
+    }
 
 
 # %%
 name = network or panel.enhancer.value
 rows = []
 for one in (*recorded, *drawn):
-    rows.append({"image": one.name, "enhancer": "None", **judged(one, one.depth)})
-    rows.append({"image": one.name, "enhancer": name, **judged(one, one.enhanced(name))})
+    rows.append({"image": one.title, "enhancer": "None", **judged(one, one.crop.depth)})
+    rows.append({"image": one.title, "enhancer": name, **judged(one, one.enhanced(name))})
 Markdown(markdown_table(rows, digits=3))
 
 # %% [markdown]
@@ -128,16 +131,16 @@ from facedepth_kit.plots.grids import picture_grid
 
 def dotted(one, depth):
     """A depth image with its landmarks, coloured as in the panel."""
-    shown = colourize(np.where(one.area, depth, HOLE), one.depth_range)
-    return landmark_picture(shown, geometric_pad(depth, one.landmarks), one.landmarks)
+    shown = colourize(np.where(one.area, depth, HOLE), one.crop.depth_range)
+    return landmark_picture(shown, geometric_pad(depth, one.crop.landmarks), one.crop.landmarks)
 
 
 # %%
 by_kind = {}
 for one in recorded if recordings.simulated else []:
-    by_kind.setdefault(one.name.split(" ", 3)[-1], one)
+    by_kind.setdefault(one.title.split(" ", 3)[-1], one)
 columns = {**by_kind, "drawn, degraded": drawn[0]}
-pairs = {kind: (one.depth, one.enhanced(name)) for kind, one in columns.items()}
+pairs = {kind: (one.crop.depth, one.enhanced(name)) for kind, one in columns.items()}
 pictures = [[dotted(columns[kind], pair[row]) for kind, pair in pairs.items()] for row in (0, 1)]
 titles = [
     [f"{kind}: {judged(columns[kind], pair[row])['error']:.3f}" for kind, pair in pairs.items()] for row in (0, 1)
