@@ -97,9 +97,7 @@ def changes(name):
         result = one.enhanced(name)
         depth, span_mm = one.crop.depth, one.crop.depth_range.span_mm
         measured = one.area & (depth != HOLE) & (result != HOLE)
-        moved_mm = (
-            np.abs(result[measured].astype(float) - one.crop.depth[measured]) * one.crop.depth_range.span_mm / FARTHEST
-        )
+        moved_mm = np.abs(result[measured].astype(float) - depth[measured]) * span_mm / FARTHEST
         found.append((np.mean(result[one.area] == HOLE), np.mean(moved_mm), face_rmse(result, one.ground_truth)))
     return dict(zip(("holes_left", "change_mm", "error"), np.mean(found, axis=0).tolist(), strict=True))
 
