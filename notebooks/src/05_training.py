@@ -139,6 +139,10 @@ print(f"enhanced:  {face_rmse(enhanced, ground_truth).mean():.4f}   (mean face R
 # ## The shipped weights
 #
 # Each file of weights has a model card. It says what the network saw, how long it learnt and with which settings.
+#
+# **What is shipped as DL-Delta-1 was not trained by the paper's schedule**, but in two phases: first with the error of
+# the whole image, then with a loss over the face (the recipes `DL-Kit-0-start` and `DL-Kit-0`). The recipes of the
+# paper's seven networks, `DL-Alpha` to `DL-Delta-4`, wait for a machine that can run them.
 
 # %%
 from facedepth_kit.common.paths import weights_dir
