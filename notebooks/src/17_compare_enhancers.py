@@ -90,14 +90,15 @@ from facedepth_kit.depth import FARTHEST, HOLE
 from facedepth_kit.evaluation.error import face_rmse
 
 
+# %%
 def changes(name):
     """What an enhancer did to the drawn faces, on average: holes left, change where measured, error."""
     found = []
     for one in drawn:
         result = one.enhanced(name)
-        depth, span_mm = one.crop.depth, one.crop.depth_range.span_mm
+        depth, step_mm = one.crop.depth, one.crop.depth_range.span_mm / FARTHEST
         measured = one.area & (depth != HOLE) & (result != HOLE)
-        moved_mm = np.abs(result[measured].astype(float) - depth[measured]) * span_mm / FARTHEST
+        moved_mm = np.abs(result[measured].astype(float) - depth[measured]) * step_mm
         found.append((np.mean(result[one.area] == HOLE), np.mean(moved_mm), face_rmse(result, one.ground_truth)))
     return dict(zip(("holes_left", "change_mm", "error"), np.mean(found, axis=0).tolist(), strict=True))
 
