@@ -115,12 +115,12 @@ published = rows("IV")
 
 # %%
 def note(name):
+    if name == "Sp":
+        return "without hole filling; left out of the paper's table as comparable to None"
     if name not in errors:
         return "not run: needs weights that are not shipped"
     if every[name].note:
         return every[name].note
-    if name == "Sp":
-        return "without hole filling; left out of the paper's table as comparable to None"
     if name not in published:
         return "the kit's own row, not in the paper"
     notes = {"hand-crafted": "real RealSense SDK", "learned": "ours: trained on simulated faces"}
