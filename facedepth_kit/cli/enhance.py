@@ -14,9 +14,10 @@ from facedepth_kit.cli.terminal import complain, say
 def list_enhancers() -> int:
     """List the enhancers by name, with what those that cannot run lack."""
     from facedepth_kit.enhancers import available, get, names
+    from facedepth_kit.networks.cards import own_networks
 
-    able = available()
-    for name in names():
+    able = [*available(), *own_networks()]
+    for name in (*names(), *own_networks()):
         enhancer = get(name)
         missing = "no weights" if enhancer.kind == "learned" else "no RealSense SDK"
         say(f"{name:<26} {enhancer.description}{'' if name in able else f' [{missing} found]'}")

@@ -45,15 +45,22 @@ def weights_dir() -> Path:
     return _from_environment("FACEDEPTH_WEIGHTS") or PACKAGE / "weights"
 
 
+def own_networks_dir() -> Path:
+    """Networks that the user has trained: FACEDEPTH_NETWORKS, or ``my_networks`` in the repository (or here)."""
+    return _from_environment("FACEDEPTH_NETWORKS") or _beside("my_networks")
+
+
 def data_dir() -> Path:
     """Data sets that the user has brought: FACEDEPTH_DATA, or ``data`` in the repository (or here, without one)."""
-    chosen = _from_environment("FACEDEPTH_DATA")
-    if chosen:
-        return chosen
+    return _from_environment("FACEDEPTH_DATA") or _beside("data")
+
+
+def _beside(name: str) -> Path:
+    """A folder in the repository, or here where the package was installed without one."""
     try:
-        return repository_root() / "data"
+        return repository_root() / name
     except KitError:
-        return Path("data")
+        return Path(name)
 
 
 def _from_environment(name: str) -> Path | None:

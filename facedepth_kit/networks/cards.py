@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.paths import weights_dir, write_atomically
+from facedepth_kit.common.paths import own_networks_dir, weights_dir, write_atomically
 from facedepth_kit.networks.weights import Storage, load_weights, save_weights, sha256_of
 
 if TYPE_CHECKING:
@@ -115,13 +115,24 @@ def retrain_command(name: str) -> str:
 
 
 def network_files(name: str, folder: str | Path | None = None) -> tuple[Path, Path]:
-    """Model card and weights of that name, in ``folder`` or the weights folder; they need not exist."""
+    """Model card and weights of that name; they need not exist.
+
+    They lie in ``folder``; without one in the weights folder, or else among the user's own networks.
+    """
     place = Path(folder) if folder is not None else weights_dir()
+    if folder is None and name in own_networks():
+        place = own_networks_dir()
     return place / f"{name}.json", place / f"{name}{SUFFIX}"
 
 
+def own_networks() -> list[str]:
+    """Names of the networks that the user has trained and that no network in the weights folder bears."""
+    cards = own_networks_dir().glob("*.json")
+    return sorted(card.stem for card in cards if not (weights_dir() / card.name).exists())
+
+
 def network_present(name: str) -> bool:
-    """Whether the weights folder holds a model card and weights of that name; neither is opened."""
+    """Whether there are a model card and weights of that name; neither is opened."""
     card, weights = network_files(name)
     return card.name == f"{name}.json" and card.is_file() and weights.is_file()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -168,3 +170,16 @@ def test_what_an_own_enhancer_returns_is_checked(made: np.ndarray) -> None:
     register("odd", lambda depth: made)
     with pytest.raises(KitError, match="what odd returned"):
         get("odd").enhance(degraded(0))
+
+
+def test_a_network_in_the_users_folder_runs_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facedepth_kit.networks.cards import ModelCard, own_networks, write_network
+    from facedepth_kit.networks.unet import build_unet
+
+    monkeypatch.setenv("FACEDEPTH_NETWORKS", str(tmp_path))
+    for name in ("mine", "DL-Delta-1"):  # a shipped network keeps its name
+        write_network(build_unet("DL-Delta"), ModelCard(name=name, size="DL-Delta", sha256=""), tmp_path)
+    assert own_networks() == ["mine"]
+    assert "mine" not in enhancers.available()  # the tables of the papers do not change with it
+    depth = np.full((256, 256), 1000, np.uint16)
+    assert enhancers.get("mine").enhance(depth).shape == depth.shape
