@@ -174,8 +174,6 @@ work.show(figure, width=620)
 # of this notebook's time; the bar shows how far it is.
 
 # %%
-from dataclasses import replace
-
 from facedepth_kit.pairs.recipes import chosen_recipe
 
 recipe = chosen_recipe(
@@ -187,6 +185,11 @@ recipe = chosen_recipe(
     batch=16,
     seed=work.seed,
 )
+
+# %%
+from dataclasses import replace
+
+# float32 on any machine; the recipe itself takes bfloat16, which is fast on some and slow on others
 recipe = replace(recipe, training=replace(recipe.training, precision="float32"))
 recipe = replace(recipe, stages=(replace(recipe.stages[0], resolution_px=(128, 256)),))
 recipe.training
