@@ -36,6 +36,7 @@ SHOWN = {
     "holes": ("holes %", "{:.2f}"),
     "noise_mm": ("noise mm", "{:.2f}"),
     "changed": ("changed %", "{:.2f}"),
+    "moved_20mm_share": ("moved 20mm", "{:.3%}"),
     "landmark_holes": ("landmarks", "{:.3f}"),
     "pad_error": ("PAD error", "{:.3f}"),
     "nose_mm": ("nose mm", "{:.1f}"),
@@ -186,7 +187,7 @@ def evaluate_recordings(
     frames = tqdm(islice(recordings, 0, None, every), total=-(-len(recordings) // every), unit="frame", leave=False)
     rng = None if no_punch else np.random.default_rng(seed)
     report = measures.evaluate_recordings(frames, list(enhancers) or available(), rng=rng)
-    rows = measures.summary_rows(report.measures, report.punched)
+    rows = measures.summary_rows(report.measures, report.punched, report.moved)
     left = f", {len(report.left_out)} left out" if report.left_out else ""
     say(f"{rows[0]['frames']} frames with a face{left}{'; simulated' if report.simulated else ''}")
     shown = {key: value for key, value in SHOWN.items() if any(key in row for row in rows)}

@@ -12,7 +12,7 @@ from facedepth_kit.cameras.recorded.face_crop import FaceCrop, crop_face, restor
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
-from facedepth_kit.enhancers.measured_bias import add_measured_bias
+from facedepth_kit.enhancers.measured_bias import join_to_measured
 from facedepth_kit.faces.detection import Box, Face
 
 Enhance = Callable[[DepthImage], DepthImage]
@@ -56,7 +56,7 @@ def recording_enhancer(name: str) -> Enhance:
     enhancer = able_enhancer(name)
     if not carries_measured_bias(name):
         return enhancer.enhance
-    return lambda depth: add_measured_bias(depth, enhancer.enhance(depth))
+    return lambda depth: join_to_measured(depth, enhancer.enhance(depth))
 
 
 def carries_measured_bias(name: str) -> bool:

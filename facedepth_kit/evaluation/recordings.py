@@ -8,7 +8,7 @@ for attacks in the enlarged crop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CAMERA = "recordings"
 BATCH = 16
+MOVED_MM = 20.0
 
 
 def faces_in(
@@ -49,12 +50,16 @@ def faces_in(
 
 @dataclass(frozen=True)
 class RecordingsReport:
-    """What :func:`evaluate_recordings` found: measures of every frame and enhancer, punched holes, frames left out."""
+    """What :func:`evaluate_recordings` found: measures of every frame and enhancer, punched holes, frames left out.
+
+    ``moved`` is each enhancer's share of the faces' measured pixels that it moved by more than 20 mm.
+    """
 
     measures: list[Measures]
     punched: list[PunchedRow]
     left_out: list[LeftOut]
     simulated: bool
+    moved: dict[str, float]
 
 
 def evaluate_recordings(
@@ -69,6 +74,7 @@ def evaluate_recordings(
     measures: list[Measures] = []
     left_out: list[LeftOut] = []
     simulated: set[bool] = set()
+    moved = {name: np.zeros(2) for name in enhancers}
 
     def measured() -> Iterator[tuple[RecordedFrame, Face]]:
         faces = faces_in(recordings, left_out)
@@ -76,10 +82,10 @@ def evaluate_recordings(
             crops = np.stack([crop.depth for _, _, crop in batch])
             for name, enhance in functions.items():
                 outputs = enhance(crops)
-                measures.extend(
-                    _measure(frame, face, crop, name, output)
-                    for (frame, face, crop), output in zip(batch, outputs, strict=True)
-                )
+                for (frame, face, crop), output in zip(batch, outputs, strict=True):
+                    restored = restore_face(frame, output, crop)
+                    measures.append(_measure(frame, restored, face, crop, name, output))
+                    moved[name] += moved_pixels(frame, restored, crop)
             for frame, face, _ in batch:
                 simulated.add(frame.simulated)
                 yield frame, face
@@ -91,14 +97,29 @@ def evaluate_recordings(
     if not measures:
         reasons = sorted({entry.reason for entry in left_out})
         raise KitError(f"recordings: found no face ({'; '.join(reasons[:2]) or 'no frames'}), expected some")
-    return RecordingsReport(measures, punched, left_out, True in simulated)
+    shares = {name: float(changed / max(known, 1)) for name, (changed, known) in moved.items()}
+    return RecordingsReport(measures, punched, left_out, True in simulated, shares)
 
 
-def _measure(frame: RecordedFrame, face: Face, crop: FaceCrop, name: str, output: DepthImage) -> Measures:
+def moved_pixels(before: RecordedFrame, after: RecordedFrame, crop: FaceCrop) -> tuple[int, int]:
+    """How many of the face's measured pixels moved by more than 20 mm, and how many there are.
+
+    Counted in the frame, over all that :func:`restore_face` may change: the surface within the crop's 25 cm.
+    """
+    depth_mm = before.millimetres() - crop.depth_range.near_mm
+    with np.errstate(invalid="ignore"):
+        known = (depth_mm >= 0) & (depth_mm <= crop.depth_range.span_mm)
+        moved = np.abs(after.millimetres() - before.millimetres()) > MOVED_MM
+    if crop.writable is not None:
+        known &= crop.writable
+    return int((moved & known).sum()), int(known.sum())
+
+
+def _measure(
+    frame: RecordedFrame, restored: RecordedFrame, face: Face, crop: FaceCrop, name: str, output: DepthImage
+) -> Measures:
     """Surfaces in the whole frame before and after, everything at landmarks in the crop."""
-    before, after = (
-        from_millimetres(shown.millimetres(), crop.depth_range) for shown in (frame, restore_face(frame, output, crop))
-    )
+    before, after = (from_millimetres(shown.millimetres(), crop.depth_range) for shown in (frame, restored))
     whole = replace(crop, depth=before, mask=face_mask(face.landmarks, before.shape), landmarks=None, marks=None)
     surface = measure_image(CAMERA, whole, name, after)
     at_points = measure_image(CAMERA, replace(crop, mask=None), name, output)
@@ -106,13 +127,16 @@ def _measure(frame: RecordedFrame, face: Face, crop: FaceCrop, name: str, output
     return replace(surface, **{field: getattr(at_points, field) for field in fields})
 
 
-def summary_rows(measures: Sequence[Measures], punched: Sequence[PunchedRow] = ()) -> list[dict[str, Any]]:
+def summary_rows(
+    measures: Sequence[Measures], punched: Sequence[PunchedRow] = (), moved: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
     """A line for each enhancer: means over the frames, and the errors at punched holes where there are any.
 
     ``roughness`` and ``holes`` are in percent as in Table V (with the step at the mask's border), ``noise_mm`` is the
-    kernel on measured pixels alone; ``changed`` is Table VI's falsification in percent; ``plausible`` the share of
-    frames whose nose stands out of the best sheet of paper; ``measured_bias`` whether the enhancer's output was joined
-    to what was measured (ours, :mod:`facedepth_kit.enhancers.measured_bias`).
+    kernel on measured pixels alone; ``changed`` is Table VI's falsification in percent; ``moved_20mm_share`` the share
+    of the faces' measured pixels that moved by more than 20 mm (``moved`` says it); ``plausible`` the share of frames
+    whose nose stands out of the best sheet of paper; ``measured_bias`` whether the enhancer's output was joined to what
+    was measured (ours, :mod:`facedepth_kit.enhancers.measured_bias`).
     """
     at_holes = {row.enhancer: row for row in punched}
     lines = []
@@ -126,6 +150,7 @@ def summary_rows(measures: Sequence[Measures], punched: Sequence[PunchedRow] = (
             **percent,
             "noise_mm": CAMERA_SPAN_MM * _mean(rows, "noise"),
             "changed": 100 * _mean(rows, "falsification"),
+            **({} if moved is None else {"moved_20mm_share": moved[name]}),
             "mark_holes": _mean(rows, "mark_holes"),
             "landmark_holes": _mean(rows, "landmark_holes"),
             "pad_error": _mean(rows, "pad_error"),

@@ -229,7 +229,7 @@ if own and suffix:
 
     frames = islice(open_recordings(data_dir(), unit_mm=None if unit_mm == 1.0 else unit_mm), len(own))
     report = evaluate_recordings(frames, names, rng=work.rng("punched holes"))
-    rows = summary_rows(report.measures, report.punched)
+    rows = summary_rows(report.measures, report.punched, report.moved)
 
 # %%
 caption = (

@@ -5,7 +5,7 @@ import pytest
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.enhancers.measured_bias import add_measured_bias
+from facedepth_kit.enhancers.measured_bias import add_measured_bias, hold_measured, join_to_measured
 
 
 def plane() -> DepthImage:
@@ -42,3 +42,30 @@ def test_another_surface_is_no_bias_and_holes_stay() -> None:
     np.testing.assert_array_equal(restored[20:], enhanced[20:])
     with pytest.raises(KitError, match="float64"):
         add_measured_bias(given.astype(float), enhanced)
+
+
+def test_another_surface_moves_no_measured_pixel_and_steps_stay() -> None:
+    rng = np.random.default_rng(0)
+    given = (plane() + rng.normal(0, 300, (256, 256))).astype(np.uint16)  # 1.1 mm of 25 cm
+    given[180:] += np.uint16(20_000)  # a step of 8 cm, as from chin to shoulder
+    given[100:120, 100:120] = HOLE
+    bridged = given.copy()
+    bridged[160:200] = (given[160:200].astype(int) + 9_000 * np.sign(180 - np.arange(160, 200))[:, None]).astype(
+        np.uint16
+    )
+    bridged[100:120, 100:120] = 12_345
+    bridged[:5] = HOLE
+    held = join_to_measured(given, bridged)
+    seen = (given != HOLE) & (held != HOLE)
+    change = np.abs(held.astype(int) - given)[seen]
+    assert change.max() <= 5 * 300  # four deviations of the noise, as the image itself says it
+    assert (held[180].astype(int) - held[179]).mean() > 15_000
+    assert (held[:5] == HOLE).all()
+    assert np.abs(held[100:120, 100:120].astype(int) - 12_345).max() < 3_000
+    stack = np.stack([given, given])
+    np.testing.assert_array_equal(hold_measured(stack, np.stack([bridged, given]))[1], given)
+
+
+def test_images_of_holes_have_no_noise() -> None:
+    nothing = np.full((256, 256), HOLE)
+    np.testing.assert_array_equal(join_to_measured(nothing, plane()), plane())

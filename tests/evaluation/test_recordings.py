@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facedepth_kit import enhancers
+from facedepth_kit.cameras.recorded.face_crop import crop_face
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cli.main import main
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.camera_measures import Measures
 from facedepth_kit.evaluation.punched import PunchedRow
-from facedepth_kit.evaluation.recordings import evaluate_recordings, kept_tables, summary_rows
+from facedepth_kit.evaluation.recordings import evaluate_recordings, kept_tables, moved_pixels, summary_rows
 
 ROW = Measures("recordings", "a", "", "", "", "None", 0.010, 0.02, 0.004, 0.0, np.nan, 2 / 68, 0.25, 20.0)
 
@@ -45,6 +47,7 @@ def test_a_simulated_face_all_the_way(simulated_face: RecordedFrame) -> None:
     ]
     assert [entry.name for entry in report.left_out] == ["blank", "alone"]
     assert report.simulated
+    assert report.moved == {"None": 0.0, "Telea": 0.0}
     before, after = report.measures
     assert before.falsification == after.falsification == 0  # neither touches what was measured
     assert after.holes < 0.2 * before.holes + 0.005
@@ -53,6 +56,22 @@ def test_a_simulated_face_all_the_way(simulated_face: RecordedFrame) -> None:
     assert [row.enhancer for row in report.punched] == ["None", "Telea"]
     assert report.punched[1].filled > 0.95
     assert report.punched[1].rmse_mm < 15
+
+
+def test_learned_enhancers_leave_measured_depth_where_it_was(simulated_face: RecordedFrame) -> None:
+    names = [name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()]
+    report = evaluate_recordings([simulated_face], ["None", *names])
+    for line in summary_rows(report.measures, moved=report.moved):
+        assert line["moved_20mm_share"] <= 0.001, line["enhancer"]
+
+
+def test_moved_pixels_by_hand() -> None:
+    before = RecordedFrame("a", np.full((64, 64), 700, np.uint16))
+    depth = before.depth.copy()
+    depth[30, 30:33] = 721, 720, 679  # 21, 20 and -21 mm
+    crop = crop_face(before, (8, 8, 56, 56))
+    assert crop.writable is not None
+    assert moved_pixels(before, replace(before, depth=depth), crop) == (2, int(crop.writable.sum()))
 
 
 def test_without_punching(simulated_face: RecordedFrame) -> None:
