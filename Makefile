@@ -5,6 +5,7 @@
 #   make lint                     ruff, the order of the rooms, types, the hosted workflows
 #   make test-browser             the panels in a real JupyterLab and Chromium (part of make test where Chromium is)
 #   make stress                   the panel notebooks headless, 100 runs with a time limit each (RUNS=100)
+#   make kill                     every resumable piece of work killed 30 times and gone on with (ARGS="--kills 100")
 #   make lab                      JupyterLab on copies of the notebooks, in my_notebooks
 #   make bench                    the benchmarks
 #   make book                     the executed notebooks as a static site, build/book/html/index.html (PROFILE=...)
@@ -22,7 +23,7 @@ RUNS ?= 100
 VENV_PYTHON := .venv/bin/python
 READY := .venv/ready
 
-.PHONY: help setup figures book test test-browser stress lint lab bench doctor notebooks check-notebooks lock clean distclean
+.PHONY: help setup figures book test test-browser stress kill lint lab bench doctor notebooks check-notebooks lock clean distclean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +49,9 @@ test-browser: $(READY)
 
 stress: $(READY)
 	@$(VENV_PYTHON) tools/stress.py --runs "$(RUNS)" $(ARGS)
+
+kill: $(READY)
+	@$(VENV_PYTHON) -m tests.kills $(ARGS)
 
 lab: $(READY)
 	@$(VENV_PYTHON) tools/lab.py $(ARGS)

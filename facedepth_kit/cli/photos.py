@@ -90,6 +90,8 @@ def synthesize_from_photos(
     seed: int,
     ranges: Path | None,
     screened: Path | None,
+    workers: int,
+    executor: Any,
     overwrite: bool,
 ) -> int:
     """Write the pair store of a folder of photos."""
@@ -110,6 +112,8 @@ def synthesize_from_photos(
         ranges=load_ranges(ranges, meshes.triangles) if ranges else None,
         wanted=wanted,
         count=count,
+        workers=workers,
+        executor=executor,
         overwrite=overwrite,
         on_problem=complain,
     )

@@ -34,7 +34,13 @@ from facedepth_kit.common.errors import KitError
 )
 @click.argument("folder", nargs=-1, metavar="")
 @click.option("--settings", type=EXISTING_FILE, metavar="YAML", help="Settings of faces, degradation and images.")
-@click.option("--workers", type=SMALL_COUNT, metavar="N", help="Processes (default: one a core).")
+@click.option(
+    "--workers",
+    type=SMALL_COUNT,
+    metavar="N",
+    help="Processes (default: one a core; photos: one).",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Work on the Dask cluster of this scheduler (tcp://host:8786).")
 @click.option(
     "--hole-values",
     type=OneOf("keep", "random", "blurred", "mixed"),
@@ -58,6 +64,7 @@ def synthesize(
     folder: tuple[str, ...],
     settings: Path | None,
     workers: int | None,
+    scheduler: str | None,
     hole_values: Literal["keep", "random", "blurred", "mixed"] | None,
     overwrite: bool,
     ranges: Path | None,
@@ -65,8 +72,10 @@ def synthesize(
     source: PhotoSource,
 ) -> int:
     """Write pairs of ground truth and degraded depth images; again to resume."""
+    from contextlib import nullcontext
     from dataclasses import replace
 
+    from facedepth_kit.common.jobs import cluster
     from facedepth_kit.common.settings import load_yaml
     from facedepth_kit.pairs import store as pairs
 
@@ -74,24 +83,31 @@ def synthesize(
     if hole_values:
         chosen = replace(chosen, hole_values=pairs.MIXED if hole_values == "mixed" else (hole_values,))
     photos = _photo_folder(faces, folder)
-    if photos is not None:
-        return synthesize_from_photos(
-            photos,
-            output,
-            chosen,
-            source,
-            count=count,
-            seed=seed,
-            ranges=ranges,
-            screened=screened,
-            overwrite=overwrite,
-        )
-    if count is None:
+    if photos is None and count is None:
         raise KitError(
             "--count: found none, expected how many pairs of parametric faces (see facedepth synthesize --help)"
         )
-    made = pairs.synthesize(output, count, seed=seed, settings=chosen, workers=workers, overwrite=overwrite)
-    say(f"{output}: {len(made)} pairs")
+    with cluster(scheduler) if scheduler else nullcontext((None, None)) as (executor, threads):
+        workers = workers or threads
+        if photos is not None:
+            return synthesize_from_photos(
+                photos,
+                output,
+                chosen,
+                source,
+                count=count,
+                seed=seed,
+                ranges=ranges,
+                screened=screened,
+                workers=workers or 1,
+                executor=executor,
+                overwrite=overwrite,
+            )
+        assert count is not None
+        made = pairs.synthesize(
+            output, count, seed=seed, settings=chosen, workers=workers, executor=executor, overwrite=overwrite
+        )
+        say(f"{output}: {len(made)} pairs")
     return 0
 
 

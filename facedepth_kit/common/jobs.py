@@ -36,12 +36,11 @@ def run_jobs(
     name: Callable[..., str],
     workers: int = 1,
     executor: Executor | None = None,
-    ahead: int | None = None,
 ) -> Generator[T, None, None]:
-    """``work(*job)`` of each job, in order: in ``workers`` processes, or wherever ``executor`` runs them.
+    """``work(*job)`` of each job, in order: in ``workers`` processes, or on so many workers of ``executor``.
 
-    With one worker and no executor the jobs run here. Elsewhere ``work`` and the jobs must be picklable, and ``ahead``
-    (default: two a worker) jobs are under way at once. ``name(*job)`` names a job in errors. Raises :class:`KitError`,
+    With one worker and no executor the jobs run here. Elsewhere ``work`` and the jobs must be picklable.
+    ``name(*job)`` names a job in errors. Raises :class:`KitError`,
     with that name, for what the work raises as such, for files that cannot be written, and when a worker was killed;
     anything else as it is, with the name as a note.
     """
@@ -50,9 +49,9 @@ def run_jobs(
             yield _named(name, job, partial(work, *job))
     elif executor is None:
         with process_pool(workers) as pool:
-            yield from _in_order(pool, work, jobs, name, ahead or AHEAD * workers)
+            yield from _in_order(pool, work, jobs, name, AHEAD * workers)
     else:
-        yield from _in_order(executor, work, jobs, name, ahead or AHEAD * cores())
+        yield from _in_order(executor, work, jobs, name, AHEAD * workers)
 
 
 @contextmanager
@@ -71,8 +70,12 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[Executor]:
-    """The workers of the Dask scheduler at ``address``. Raises :class:`KitError` where there is none."""
+def cluster(address: str) -> Iterator[tuple[Executor, int]]:
+    """The workers of the Dask scheduler at ``address``, and how many threads they have.
+
+    A worker that ends is replaced by another, its jobs are done again. Raises :class:`KitError` for no scheduler, no
+    workers, or workers that end again and again.
+    """
     from distributed import Client
     from distributed.scheduler import KilledWorker
 
@@ -83,8 +86,11 @@ def cluster(address: str) -> Iterator[Executor]:
             f"--scheduler: found none at {address} ({error}), expected a Dask scheduler such as tcp://host:8786"
         ) from None
     with client:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise KitError(f"--scheduler {address}: found no workers, expected one or more (dask worker {address})")
         try:
-            yield client.get_executor(pure=False, retries=3)
+            yield client.get_executor(pure=False, retries=3), threads
         except KilledWorker as error:
             raise KitError(f"--scheduler {address}: its workers ended again and again ({error})") from None
 
@@ -136,7 +142,7 @@ def _named(name: Callable[..., str], job: Job, result: Callable[[], T]) -> T:
         raise KitError(f"{name(*job)}: {where}{error.strerror or error}") from None
     except (BrokenExecutor, CancelledError):
         raise KitError(
-            f"{name(*job)}: found its worker killed (out of memory?), expected a result; run the same command again"
+            f"{name(*job)}: found its worker gone (killed, out of memory?); run the same command again to go on"
         ) from None
     except Exception as error:
         error.add_note(f"in {name(*job)}")

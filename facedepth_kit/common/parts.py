@@ -39,17 +39,17 @@ def open_parts(
     other files, for other work, and while another run holds the folder; then nothing is changed.
     """
     _find(folder, description, name, fixed, parts, holds, overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
     with only_run(folder):
         known = _find(folder, description, name, fixed, parts, holds, overwrite)
-        places = {path.parent for pattern in parts for path in folder.glob(f"{Path(pattern).parent}/{TEMPORARY}*")}
-        for place in (folder, *places):
-            remove_temporary(place)
+        _sweep(folder, parts)
         if overwrite:
-            _remove(folder, name, parts)
+            remove_parts(folder, name, parts)
         if known is None:
             write_description(folder / name, description)
-        yield known
+        try:
+            yield known
+        finally:
+            _sweep(folder, parts)  # what workers that were killed have left
 
 
 def _find(
@@ -81,8 +81,13 @@ def _find(
     return None
 
 
-def _remove(folder: Path, name: str, parts: Sequence[str]) -> None:
-    """The description last: until it is gone, the folder is known as ours."""
+def _sweep(folder: Path, parts: Sequence[str]) -> None:
+    for place in {folder, *(folder / Path(pattern).parent for pattern in parts)}:
+        remove_temporary(place)
+
+
+def remove_parts(folder: Path, name: str, parts: Sequence[str]) -> None:
+    """Remove the parts and the description, the latter last: until it is gone, the folder is known as ours."""
     for pattern in parts:
         for part in folder.glob(pattern):
             if part.is_dir() and not part.is_symlink():
@@ -121,6 +126,7 @@ def only_run(folder: Path) -> Iterator[None]:
     """
     path = folder / LOCK
     while True:
+        folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(descriptor)

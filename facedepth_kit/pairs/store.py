@@ -312,6 +312,7 @@ class PairStore:
         description = _read_description(self.folder)
         self.count: int = description["count"]
         self.seed: int = description["seed"]
+        self._size: int = description["shard"]
         self.settings = from_dict(SynthesisSettings, description["settings"])
         self._origin = str(description.get("origin", ""))
         if self.count < 1:
@@ -335,7 +336,7 @@ class PairStore:
 
     def _shard(self, shard: int, what: str) -> npt.NDArray[Any]:
         path = shard_path(self.folder, shard, what)
-        expected = min(SHARD, self.count - shard * SHARD)
+        expected = min(self._size, self.count - shard * self._size)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
@@ -351,7 +352,7 @@ class PairStore:
     def __getitem__(self, index: int) -> Pair:
         if not 0 <= index < self.count:
             raise IndexError(f"pair {index} of {self.count}")
-        shard, place = divmod(index, SHARD)
+        shard, place = divmod(index, self._size)
         near_mm, span_mm = self._shard(shard, "range")[place]
         return Pair(
             np.array(self._shard(shard, "ground_truth")[place]),

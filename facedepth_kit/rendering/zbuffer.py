@@ -16,21 +16,24 @@ def fill_buffers(
 ) -> None:
     """Keep, per pixel, the largest 1/depth (linear in the image plane, so exact) and the triangle it came from."""
     height, width = inverse.shape
+    nearness = np.empty(len(projected), np.float64)
+    for v in range(len(projected)):
+        nearness[v] = 1.0 / projected[v, 2]
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, bx, by = projected[a, 0], projected[a, 1], projected[b, 0], projected[b, 1]
         cx, cy = projected[c, 0], projected[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area == 0.0:
-            continue
         left = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0)
         right = min(int(np.floor(max(ax, bx, cx) - 0.5)), width - 1)
+        if left > right:
+            continue
         top = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
         bottom = min(int(np.floor(max(ay, by, cy) - 0.5)), height - 1)
-        if left > right or top > bottom:
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if top > bottom or area == 0.0:
             continue
         scale = 1.0 / area
-        ia, ib, ic = 1.0 / projected[a, 2], 1.0 / projected[b, 2], 1.0 / projected[c, 2]
+        ia, ib, ic = nearness[a], nearness[b], nearness[c]
         for row in range(top, bottom + 1):
             y = row + 0.5
             for column in range(left, right + 1):

@@ -196,17 +196,43 @@ def macro_targets(
     return {name: float(value) for name, value in targets.items() if value and name in rows}
 
 
-def _draw_sliders(rng: np.random.Generator, settings: FaceSettings) -> dict[str, float]:
-    model = load_model()
-    targets: dict[str, float] = {}
-    shared: dict[str, float] = {}
-    for name, negative, positive in model.sliders:
-        # left and right share a value and differ a little: faces are nearly symmetric
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """Which of a face's standard normal draws decide about each slider (S,), and the names of its targets.
+
+    Left and right share a value and differ a little: faces are nearly symmetric. A draw of -1 stands for none.
+    """
+
+    total: int
+    shared: npt.NDArray[np.intp]
+    own: npt.NDArray[np.intp]
+    names: tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=1)
+def _slider_draws() -> _Draws:
+    shared, own, total = [], [], 0
+    first: dict[str, int] = {}
+    sliders = load_model().sliders
+    for name, _, _ in sliders:
         both = re.sub(r"/[lr]-", "/", name)
-        value = shared.setdefault(both, float(rng.normal(0, settings.slider_sigma)))
-        if both != name or name.startswith("asym/"):
-            value = (value if both != name else 0.0) + float(rng.normal(0, settings.asymmetry_sigma))
-        value = float(np.clip(value, -3 * settings.slider_sigma, 3 * settings.slider_sigma))
+        first.setdefault(both, total)
+        total += 1  # drawn for each of the two, though the second takes the first's value
+        sided = both != name
+        shared.append(first[both] if sided or not name.startswith("asym/") else -1)
+        own.append(total if sided or name.startswith("asym/") else -1)
+        total += own[-1] >= 0
+    return _Draws(total, np.array(shared), np.array(own), tuple((low, high) for _, low, high in sliders))
+
+
+def _draw_sliders(rng: np.random.Generator, settings: FaceSettings) -> dict[str, float]:
+    draws = _slider_draws()
+    drawn = rng.standard_normal(draws.total)
+    values = np.where(draws.shared >= 0, settings.slider_sigma * drawn[draws.shared], 0.0)
+    values += np.where(draws.own >= 0, settings.asymmetry_sigma * drawn[draws.own], 0.0)
+    values = np.clip(values, -3 * settings.slider_sigma, 3 * settings.slider_sigma)
+    targets: dict[str, float] = {}
+    for (negative, positive), value in zip(draws.names, values.tolist(), strict=True):
         if value < 0 and negative:
             targets[negative] = -value
         elif value > 0:
@@ -214,18 +240,25 @@ def _draw_sliders(rng: np.random.Generator, settings: FaceSettings) -> dict[str,
     return targets
 
 
+@lru_cache(maxsize=1)
+def _expression_units() -> tuple[list[str], dict[str, list[str]]]:
+    """Action units without their side, and the targets of each."""
+    model = load_model()
+    units = sorted({re.sub(r"(Left|Right)$", "", unit) for unit in model.units})
+    sides = ("", "Left", "Right")
+    return units, {unit: [f"{unit}{side}" for side in sides if f"{unit}{side}" in model.rows] for unit in units}
+
+
 def _draw_expression(rng: np.random.Generator, settings: FaceSettings) -> dict[str, float]:
     if rng.random() >= settings.expressive_share:
         return {}
-    model = load_model()
-    units = sorted({re.sub(r"(Left|Right)$", "", unit) for unit in model.units})
+    units, targets_of = _expression_units()
     count = int(rng.integers(settings.expression_units[0], settings.expression_units[1] + 1))
     targets = {}
-    for unit in rng.choice(units, size=count, replace=False):
+    for place in rng.choice(len(units), size=count, replace=False):
         strength = float(rng.beta(1.2, 2.5))
-        for side in ("", "Left", "Right"):
-            if f"{unit}{side}" in model.rows:
-                targets[f"{unit}{side}"] = float(np.clip(strength * (1 + rng.normal(0, 0.1)), 0, 1))
+        for target in targets_of[units[place]]:
+            targets[target] = min(max(strength * (1 + rng.normal(0, 0.1)), 0.0), 1.0)
     return targets
 
 
@@ -283,34 +316,96 @@ def outline_distance_mm(parameters: FaceParameters) -> FloatArray:
     return (nearest - ROUNDING_MM * np.log(np.exp((nearest - distances) / ROUNDING_MM).sum(axis=0))).astype(np.float32)
 
 
+@numba.njit(cache=True, nogil=True)
+def _clip(
+    vertices: FloatArray, triangles: npt.NDArray[np.int32], inside: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.int32]]:
+    positive = np.zeros(len(triangles), np.int8)
+    numbers = np.zeros(4, np.int64)
+    for t in range(len(triangles)):
+        for k in range(3):
+            if inside[triangles[t, k]] > 0:
+                positive[t] += 1
+        numbers[positive[t]] += 1
+    total = len(vertices)
+    points = np.empty((total + 2 * (numbers[1] + numbers[2]), 3), np.float32)
+    points[:total] = vertices
+    kept = np.empty((numbers[3] + numbers[1] + 2 * numbers[2], 3), np.int32)
+    # Whole triangles, then the tips of those with one vertex inside, then the two halves of the rest of the others.
+    whole, tips = 0, numbers[3]
+    halves = tips + numbers[1]
+    tip_ends, half_ends = total, total + 2 * numbers[1]
+    for t in range(len(triangles)):
+        if positive[t] == 0:
+            continue
+        if positive[t] == 3:
+            kept[whole] = triangles[t]
+            whole += 1
+            continue
+        # The odd one out: the only vertex inside, or the only one outside.
+        alone = positive[t] == 1
+        odd = 0
+        while (inside[triangles[t, odd]] > 0) != alone:
+            odd += 1
+        lone, second, third = triangles[t, odd], triangles[t, (odd + 1) % 3], triangles[t, (odd + 2) % 3]
+        first_end = tip_ends if alone else half_ends
+        second_end = first_end + numbers[positive[t]]
+        for end, other in ((first_end, second), (second_end, third)):
+            share = inside[lone] / (inside[lone] - inside[other])
+            for axis in range(3):
+                points[end, axis] = vertices[lone, axis] + share * (vertices[other, axis] - vertices[lone, axis])
+        if alone:
+            kept[tips, 0], kept[tips, 1], kept[tips, 2] = lone, first_end, second_end
+            tips += 1
+            tip_ends += 1
+        else:
+            kept[halves, 0], kept[halves, 1], kept[halves, 2] = first_end, second, third
+            rest = halves + numbers[2]
+            kept[rest, 0], kept[rest, 1], kept[rest, 2] = first_end, third, second_end
+            halves += 1
+            half_ends += 1
+    return points, kept
+
+
 def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
     """The part of a mesh where ``inside`` (one value a vertex) is positive, cut exactly along its zero line.
 
     Vertices keep their indices; those on the cut are appended.
     """
-    positive = inside > 0
-    count = positive[mesh.triangles].sum(axis=1)
-    kept = [mesh.triangles[count == 3]]
-    vertices = [mesh.vertices_mm]
-    total = len(mesh.vertices_mm)
-    for number in (1, 2):
-        cut = mesh.triangles[count == number]
-        # Turn each triangle until its odd one out (the only vertex inside, or the only one outside) comes first.
-        odd = (positive[cut] == (number == 1)).argmax(axis=1)
-        lone, second, third = (cut[np.arange(len(cut)), (odd + k) % 3] for k in range(3))
-        ends = []
-        for other in (second, third):
-            share = inside[lone] / (inside[lone] - inside[other])
-            vertices.append(
-                mesh.vertices_mm[lone] + share[:, None] * (mesh.vertices_mm[other] - mesh.vertices_mm[lone])
-            )
-            ends.append(total + np.arange(len(cut)))
-            total += len(cut)
-        if number == 1:
-            kept.append(np.stack([lone, ends[0], ends[1]], axis=1))
-        else:
-            kept += [np.stack([ends[0], second, third], axis=1), np.stack([ends[0], third, ends[1]], axis=1)]
-    return Mesh(np.concatenate(vertices).astype(np.float32), np.concatenate(kept).astype(np.int32))
+    return Mesh(*_clip(mesh.vertices_mm, mesh.triangles, inside))
+
+
+@numba.njit(cache=True, nogil=True)
+def _refine(
+    starts: npt.NDArray[np.int32],
+    columns: npt.NDArray[np.int32],
+    weights: FloatArray,
+    coarse: FloatArray,
+    needed: npt.NDArray[np.bool_],
+) -> FloatArray:
+    """The rows of a sparse matrix times ``coarse`` (V, 3) that are needed; zeros elsewhere."""
+    fine = np.zeros((len(starts) - 1, 3), np.float32)
+    for row in range(len(fine)):
+        if needed[row]:
+            x, y, z = np.float32(0), np.float32(0), np.float32(0)
+            for place in range(starts[row], starts[row + 1]):
+                weight, column = weights[place], columns[place]
+                x += weight * coarse[column, 0]
+                y += weight * coarse[column, 1]
+                z += weight * coarse[column, 2]
+            fine[row, 0], fine[row, 1], fine[row, 2] = x, y, z
+    return fine
+
+
+@numba.njit(cache=True, nogil=True)
+def _needed(triangles: npt.NDArray[np.int32], inside: FloatArray) -> npt.NDArray[np.bool_]:
+    """The vertices of triangles that have one inside."""
+    needed = np.zeros(len(inside), np.bool_)
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        if inside[a] > 0 or inside[b] > 0 or inside[c] > 0:
+            needed[a] = needed[b] = needed[c] = True
+    return needed
 
 
 @numba.njit(cache=True, nogil=True)
@@ -371,10 +466,13 @@ def shown_triangles(parameters: FaceParameters, extent: Extent) -> npt.NDArray[n
 
 def _unplaced(parameters: FaceParameters, coarse_mm: FloatArray) -> Mesh:
     model, shown = load_model(extent=parameters.extent), shown_triangles(parameters, parameters.extent)
-    clipped = Mesh(model.refine @ coarse_mm, model.triangles if shown.all() else model.triangles[shown])
-    if parameters.extent == "face":
-        clipped = clip_mesh(clipped, outline_distance_mm(parameters))
-    return clipped
+    triangles = model.triangles if shown.all() else model.triangles[shown]
+    refine = model.refine
+    if parameters.extent == "head":
+        return Mesh(refine @ coarse_mm, triangles)
+    inside = outline_distance_mm(parameters)
+    needed = _needed(triangles, inside)
+    return clip_mesh(Mesh(_refine(refine.indptr, refine.indices, refine.data, coarse_mm, needed), triangles), inside)
 
 
 def face_mesh(parameters: FaceParameters) -> Mesh:

@@ -16,6 +16,7 @@ What side lengths cannot see is a mesh that is bent or mirrored without stretchi
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import heapq
@@ -23,7 +24,6 @@ import io
 import itertools
 import json
 import os
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.parts import open_parts
+from facedepth_kit.common.parts import open_parts, remove_parts
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.photos.reconstruction import SUFFIXES, photo_size
 
@@ -287,14 +287,17 @@ def screen(
         raise KitError(f"ranges: found those of {ranges.source}, expected those of the meshes at hand")
     journal = output.with_name(f"{output.name}.journal")
     about = {"format": FORMAT, "screening": "digests and verdicts of photos"}
-    parts, holds = ("digests_*.json", "verdicts_*.json"), "the journal of a screening"
-    with open_parts(journal, about, name="screening.json", fixed=tuple(about), parts=parts, holds=holds):
+    name, parts = "screening.json", ("digests_*.json", "verdicts_*.json")
+    holds = "the journal of a screening"
+    with open_parts(journal, about, name=name, fixed=tuple(about), parts=parts, holds=holds):
         digests, verdicts = _digests(journal, folder, progress), None
         if meshes is not None and ranges is not None and triangles is not None:
             sides = edges(triangles)
             verdicts = _verdicts(journal, digests, folder, largest_px, meshes, ranges, sides, progress)
         numbers = _write(journal, digests, verdicts, output, largest_px, overwrite)
-        shutil.rmtree(journal)
+        remove_parts(journal, name, parts)
+    with contextlib.suppress(OSError):  # another run may just have begun
+        journal.rmdir()
     return Counts(
         sum(numbers.values()),
         numbers["duplicate"],
