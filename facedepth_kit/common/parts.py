@@ -81,8 +81,19 @@ def _find(
     return None
 
 
+def is_tidy(folder: Path, parts: Sequence[str]) -> bool:
+    """Whether no run is at work in a folder and none was killed there."""
+    return not (folder / LOCK).exists() and not any(
+        any(place.glob(f"{TEMPORARY}*")) for place in _places(folder, parts)
+    )
+
+
+def _places(folder: Path, parts: Sequence[str]) -> set[Path]:
+    return {folder, *(folder / Path(pattern).parent for pattern in parts)}
+
+
 def _sweep(folder: Path, parts: Sequence[str]) -> None:
-    for place in {folder, *(folder / Path(pattern).parent for pattern in parts)}:
+    for place in _places(folder, parts):
         remove_temporary(place)
 
 

@@ -135,35 +135,53 @@ def punch_holes(depth: DepthImage, triangles: FloatArray) -> DepthImage:
     return degraded
 
 
+@numba.njit(cache=True, nogil=True)
+def _noisy(depth: DepthImage, error: FloatArray, amplitude: np.float32) -> DepthImage:
+    noisy = np.empty_like(depth)
+    one, two, farthest = np.float32(1), np.float32(2), np.float32(FARTHEST)
+    for row in range(depth.shape[0]):
+        for column in range(depth.shape[1]):
+            if depth[row, column] == HOLE:
+                noisy[row, column] = HOLE
+            else:
+                value = np.float32(depth[row, column]) + (error[row, column] * two - one) * amplitude
+                noisy[row, column] = np.uint16(min(max(value, np.float32(0)), farthest))
+    return noisy
+
+
 def add_noise(depth: DepthImage, depth_range: DepthRange, noise_mm: float, rng: np.random.Generator) -> DepthImage:
     """Add an error drawn evenly from -noise_mm..noise_mm to every non-hole pixel; results stay within the image's
     span."""
     if noise_mm == 0:
         return depth.copy()
     amplitude = np.float32(noise_mm * FARTHEST / depth_range.span_mm)
-    error = (rng.random(depth.shape, dtype=np.float32) * 2 - 1) * amplitude
-    noisy = np.clip(depth + error, 0, FARTHEST).astype(np.uint16)
-    noisy[depth == HOLE] = HOLE
-    return noisy
+    return _noisy(depth, rng.random(depth.shape, dtype=np.float32), amplitude)
+
+
+@numba.njit(cache=True, nogil=True)
+def _means(depth: DepthImage, total: FloatArray, count: FloatArray) -> DepthImage:
+    means = np.empty_like(depth)
+    for row in range(depth.shape[0]):
+        for column in range(depth.shape[1]):
+            if depth[row, column] == HOLE:
+                means[row, column] = HOLE
+            else:
+                mean = np.rint(total[row, column] / count[row, column])
+                means[row, column] = np.uint16(min(max(mean, np.float32(0)), np.float32(FARTHEST)))
+    return means
 
 
 def blur_depth(depth: DepthImage, width_px: int) -> DepthImage:
     """Average every non-hole pixel over the non-hole pixels of a square of ``width_px`` around it; holes stay holes."""
     if width_px <= 1:
         return depth.copy()
-    valid = depth != HOLE
+    valid = (depth != HOLE).astype(np.float32)
     kernel = (int(width_px), int(width_px))
-    total = cv2.boxFilter(
-        np.where(valid, depth, np.uint16(0)).astype(np.float32),
-        -1,
-        kernel,
-        normalize=False,
-        borderType=cv2.BORDER_CONSTANT,
+    total, count = (
+        np.asarray(cv2.boxFilter(values, -1, kernel, normalize=False, borderType=cv2.BORDER_CONSTANT))
+        for values in (valid * depth, valid)
     )
-    count = cv2.boxFilter(valid.astype(np.float32), -1, kernel, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    blurred = np.full_like(depth, HOLE)
-    blurred[valid] = np.clip(np.rint(total[valid] / count[valid]), 0, FARTHEST).astype(np.uint16)
-    return blurred
+    return _means(depth, total, count)
 
 
 def randomize_hole_values(depth: DepthImage, rng: np.random.Generator) -> DepthImage:

@@ -45,7 +45,7 @@ import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import cores, run_jobs
-from facedepth_kit.common.parts import open_parts, read_description, write_description
+from facedepth_kit.common.parts import is_tidy, open_parts, read_description, write_description
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.settings import check_bounds, from_dict, settings_hash, to_dict
 from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
@@ -60,6 +60,7 @@ SHARD = 64
 FORMAT = 1
 STORE = "store.json"
 HOLDS = "a pair store (facedepth synthesize writes one)"
+PARTS = ("shard_*",)
 MIXED: tuple[HoleValues, ...] = ("keep", "random", "blurred")
 
 
@@ -188,7 +189,7 @@ def open_for_writing(
         description,
         name=STORE,
         fixed=("format", "seed", "shard", "settings", "faces"),
-        parts=("shard_*",),
+        parts=PARTS,
         holds=HOLDS,
         overwrite=overwrite,
     )
@@ -236,7 +237,7 @@ def _complete(folder: Path, description: Mapping[str, Any]) -> bool:
     """Whether there is nothing to do, so that many may open a store at once."""
     if not (folder / STORE).is_file() or read_description(folder / STORE, HOLDS) != description:
         return False
-    return not any(True for _ in _missing(folder, description["count"]))
+    return is_tidy(folder, PARTS) and not any(True for _ in _missing(folder, description["count"]))
 
 
 def _missing(folder: Path, count: int) -> Iterator[tuple[int, int, int]]:

@@ -55,8 +55,8 @@ def rasterize(mesh: Mesh, camera: Camera) -> tuple[FloatArray, npt.NDArray[np.in
     inverse = np.zeros(camera.shape, np.float32)
     nearest = np.full(camera.shape, -1, np.int32)
     fill_buffers(project(mesh.vertices_mm, camera), mesh.triangles, inverse, nearest)
-    with np.errstate(divide="ignore"):
-        depth_mm = np.where(nearest >= 0, 1.0 / inverse, np.float32(np.nan)).astype(np.float32)
+    depth_mm = np.full(camera.shape, np.nan, np.float32)
+    np.divide(np.float32(1), inverse, out=depth_mm, where=nearest >= 0)
     return depth_mm, nearest
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.parts import LOCK, only_run, open_parts
+from facedepth_kit.common.parts import LOCK, is_tidy, only_run, open_parts
 
 ABOUT = {"format": 1, "seed": 3, "count": 5}
 
@@ -86,9 +86,16 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     with held(tmp_path):
         (tmp_path / ".partial-ab-part_1").write_text("half")
         (tmp_path / "people" / ".partial-cd-0001" / "deep").mkdir(parents=True)
+        assert not is_tidy(tmp_path, ("people/*",))
+        (tmp_path / ".lock").rename(tmp_path / ".partial-ef-lock")
+        assert not is_tidy(tmp_path, ())
+    (tmp_path / "people" / ".partial-cd-0001").mkdir()
+    assert is_tidy(tmp_path, ())
+    assert not is_tidy(tmp_path, ("people/*",))
     with held(tmp_path):
         pass
     assert names(tmp_path) == ["people", "store.json"]
+    assert is_tidy(tmp_path, ("people/*",))
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", "\xff", "[" * 100_000])

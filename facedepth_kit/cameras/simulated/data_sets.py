@@ -45,7 +45,7 @@ from facedepth_kit.cameras.simulated.stage import (
 )
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import cores, run_jobs
-from facedepth_kit.common.parts import open_parts, read_description
+from facedepth_kit.common.parts import is_tidy, open_parts, read_description
 from facedepth_kit.common.paths import write_folder_atomically
 from facedepth_kit.common.settings import to_dict
 from facedepth_kit.faces.people.landmarks import MARK_NAMES, marks_from_landmarks
@@ -398,7 +398,8 @@ def _write_parts(
     about = {"simulated": True, "note": ABOUT, **about}
     holds = "simulated recordings"
     marker = folder / SIMULATED
-    if marker.is_file() and read_description(marker, holds) == about and all(path.is_dir() for path in jobs):
+    there = marker.is_file() and read_description(marker, holds) == about and all(path.is_dir() for path in jobs)
+    if there and is_tidy(folder, (pattern,)):
         return  # there is nothing to do, so many may open a data set at once
     with open_parts(folder, about, name=SIMULATED, fixed=tuple(about), parts=(pattern,), holds=holds):
         missing = {path: job for path, job in jobs.items() if not path.is_dir()}

@@ -166,13 +166,14 @@ def load_model(levels: int = 2, extent: Extent = "face") -> FaceModel:
 def _between(value: float, stops: dict[str, float]) -> dict[str, float]:
     """Weights of the two neighbouring stops of a piecewise linear scale."""
     names, places = list(stops), list(stops.values())
-    weights = {}
-    for i, name in enumerate(names):
-        one_hot = [1.0 if j == i else 0.0 for j in range(len(names))]
-        weight = float(np.interp(value, places, one_hot))
-        if weight > 0:
-            weights[name] = weight
-    return weights
+    if value <= places[0]:
+        return {names[0]: 1.0}
+    for low, high, name, following in zip(places, places[1:], names, names[1:], strict=False):
+        if value < high:
+            slope = 1.0 / (high - low)
+            weights = {name: -slope * (value - low) + 1.0, following: slope * (value - low)}
+            return {stop: weight for stop, weight in weights.items() if weight > 0}
+    return {names[-1]: 1.0}
 
 
 def macro_targets(
@@ -317,16 +318,26 @@ def outline_distance_mm(parameters: FaceParameters) -> FloatArray:
 
 
 @numba.njit(cache=True, nogil=True)
+def _inside_count(triangles: npt.NDArray[np.int32], positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
+    """How many of each triangle's vertices are inside."""
+    count = np.empty(len(triangles), np.int8)
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        count[t] = np.int8(positive[a]) + np.int8(positive[b]) + np.int8(positive[c])
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
 def _clip(
-    vertices: FloatArray, triangles: npt.NDArray[np.int32], inside: FloatArray
+    vertices: FloatArray,
+    triangles: npt.NDArray[np.int32],
+    inside: FloatArray,
+    positive: npt.NDArray[np.bool_],
+    count: npt.NDArray[np.int8],
 ) -> tuple[FloatArray, npt.NDArray[np.int32]]:
-    positive = np.zeros(len(triangles), np.int8)
     numbers = np.zeros(4, np.int64)
     for t in range(len(triangles)):
-        for k in range(3):
-            if inside[triangles[t, k]] > 0:
-                positive[t] += 1
-        numbers[positive[t]] += 1
+        numbers[count[t]] += 1
     total = len(vertices)
     points = np.empty((total + 2 * (numbers[1] + numbers[2]), 3), np.float32)
     points[:total] = vertices
@@ -336,20 +347,21 @@ def _clip(
     halves = tips + numbers[1]
     tip_ends, half_ends = total, total + 2 * numbers[1]
     for t in range(len(triangles)):
-        if positive[t] == 0:
+        if count[t] == 0:
             continue
-        if positive[t] == 3:
-            kept[whole] = triangles[t]
+        if count[t] == 3:
+            for k in range(3):
+                kept[whole, k] = triangles[t, k]
             whole += 1
             continue
         # The odd one out: the only vertex inside, or the only one outside.
-        alone = positive[t] == 1
+        alone = count[t] == 1
         odd = 0
-        while (inside[triangles[t, odd]] > 0) != alone:
+        while positive[triangles[t, odd]] != alone:
             odd += 1
         lone, second, third = triangles[t, odd], triangles[t, (odd + 1) % 3], triangles[t, (odd + 2) % 3]
         first_end = tip_ends if alone else half_ends
-        second_end = first_end + numbers[positive[t]]
+        second_end = first_end + numbers[count[t]]
         for end, other in ((first_end, second), (second_end, third)):
             share = inside[lone] / (inside[lone] - inside[other])
             for axis in range(3):
@@ -372,7 +384,9 @@ def clip_mesh(mesh: Mesh, inside: FloatArray) -> Mesh:
 
     Vertices keep their indices; those on the cut are appended.
     """
-    return Mesh(*_clip(mesh.vertices_mm, mesh.triangles, inside))
+    positive = inside > 0
+    count = _inside_count(mesh.triangles, positive)
+    return Mesh(*_clip(mesh.vertices_mm, mesh.triangles, inside, positive, count))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -398,13 +412,13 @@ def _refine(
 
 
 @numba.njit(cache=True, nogil=True)
-def _needed(triangles: npt.NDArray[np.int32], inside: FloatArray) -> npt.NDArray[np.bool_]:
+def _needed(triangles: npt.NDArray[np.int32], count: npt.NDArray[np.int8], total: int) -> npt.NDArray[np.bool_]:
     """The vertices of triangles that have one inside."""
-    needed = np.zeros(len(inside), np.bool_)
+    needed = np.zeros(total, np.bool_)
     for t in range(len(triangles)):
-        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        if inside[a] > 0 or inside[b] > 0 or inside[c] > 0:
-            needed[a] = needed[b] = needed[c] = True
+        if count[t] > 0:
+            for k in range(3):
+                needed[triangles[t, k]] = True
     return needed
 
 
@@ -471,8 +485,11 @@ def _unplaced(parameters: FaceParameters, coarse_mm: FloatArray) -> Mesh:
     if parameters.extent == "head":
         return Mesh(refine @ coarse_mm, triangles)
     inside = outline_distance_mm(parameters)
-    needed = _needed(triangles, inside)
-    return clip_mesh(Mesh(_refine(refine.indptr, refine.indices, refine.data, coarse_mm, needed), triangles), inside)
+    positive = inside > 0
+    count = _inside_count(triangles, positive)
+    needed = _needed(triangles, count, len(inside))
+    fine = _refine(refine.indptr, refine.indices, refine.data, coarse_mm, needed)
+    return Mesh(*_clip(fine, triangles, inside, positive, count))
 
 
 def face_mesh(parameters: FaceParameters) -> Mesh:
