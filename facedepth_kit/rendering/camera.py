@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import SIZE
@@ -62,6 +63,11 @@ def project(vertices_mm: FloatArray, camera: Camera) -> FloatArray:
     if nearest <= 0:
         raise KitError(f"mesh: found a vertex {nearest:.1f} mm in front of the camera, expected all beyond it")
     return seen
+
+
+def project_points(points_mm: npt.NDArray[np.floating], camera: Camera) -> npt.NDArray[np.float64]:
+    """Points (n, 3) to the picture's pixels (n, 2), x right and y down; the centre of the top left pixel is (0, 0)."""
+    return project(np.asarray(points_mm, np.float32), camera)[:, :2].astype(np.float64) - 0.5
 
 
 @numba.njit(cache=True, nogil=True)
