@@ -80,7 +80,7 @@ def evaluate(
         raise KitError("--scheduler: found no --parts, expected a folder that every worker sees")
     names = [get(name).name for name in enhancers or available()]
     with ExitStack() as stack:
-        executor = stack.enter_context(cluster(scheduler)) if scheduler else None
+        executor, workers = stack.enter_context(cluster(scheduler)) if scheduler else (None, workers)
         folder = parts or Path(stack.enter_context(TemporaryDirectory()))
         found = evaluate_parts(
             folder, pairs, names, key=weights_key(names), count=count, workers=workers, executor=executor

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,7 +228,7 @@ def test_the_documented_way_to_read_a_store_works(tmp_path: Path) -> None:
     import json
     import textwrap
 
-    names = {"json": json, "numpy": np, "torch": Torch}
+    names: dict[str, Any] = {"json": json, "numpy": np, "torch": Torch}
     exec(textwrap.dedent(code), names)
     pairs = names["Pairs"](store.folder)
     assert len(pairs) == 66
@@ -240,7 +241,7 @@ def _worker_pids(running: LocalCluster) -> list[int]:
     return [int(worker.pid) for worker in running.workers.values() if worker.pid]
 
 
-def _wait_for_shards(folder: Path, count: int, run: subprocess.Popen) -> None:  # type: ignore[type-arg]
+def _wait_for_shards(folder: Path, count: int, run: subprocess.Popen[Any]) -> None:
     deadline = time.monotonic() + 120
     while len(list(folder.glob("*_degraded.npy"))) < count:
         assert run.poll() is None
