@@ -170,8 +170,10 @@ work.save_figure(error_bars(work.read_table("table_4")), "figure_08.png", captio
 # %%
 from facedepth_kit.pipeline.exercises import check
 
-unlearned = [name for name, enhancer in ready.items() if enhancer.kind in ("hand-crafted", "classical")]
-print(check(my_winner, min(unlearned, key=lambda name: measured[name]["mean"])))
+plain = [name for name, enhancer in ready.items() if enhancer.kind in ("hand-crafted", "classical")]
+smallest = min(measured[name]["mean"] for name in plain)
+mine = measured[my_winner]["mean"] if my_winner in plain else my_winner
+print(check(mine, smallest, tolerance=0.02))  # who is within two percent of the best counts as best
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -254,28 +256,39 @@ of_paper = {name: measured[name] for name in few}
 found.append(claims.same_ranking(few, of_paper, (tenth, len(store))))
 found[-1].note
 
+# %% [markdown]
+# The table shows the claims that fail; the file named below it has all of them.
+
 # %%
 listed = [claims.verdict_row(verdict) for verdict in found]
+failed = [line for line in listed if line["verdict"] == "FAILS"]
 caption = f"{len(listed)} claims. {claims.tally(listed)}. Simulated data."
-work.save_table("verdicts", listed, caption)
+work.save_table("verdicts", listed, caption, shown=failed)
 
 # %% [markdown]
-# **Exercise.** Which learned row has the smallest share of the best classical row's error, OpenCV's included?
-#
-# <details><summary>Solution</summary>
-#
-# The next cell computes it.
-# </details>
+# **Exercise.** Divide the error of each learned row by that of the best row without learning, OpenCV's included. Which
+# learned row has the smallest share, and is it below one?
 
 # %%
-classical = [name for name, enhancer in ready.items() if enhancer.kind in ("hand-crafted", "classical")]
-best = min(classical, key=lambda name: measured[name]["mean"])
-print(f"best without learning: {best}, {measured[best]['mean']:.4f}")
-for name in (name for name, enhancer in ready.items() if enhancer.kind == "learned"):
-    print(f"{name}: {measured[name]['mean'] / measured[best]['mean']:.2f} of that")
+my_learned = ""  # your answer: the name of a learned row
+my_share = ...  # your answer: its share
+
+# %%
+learned = {name: measured[name]["mean"] for name, enhancer in ready.items() if enhancer.kind == "learned"}
+if learned:
+    best = min(learned, key=learned.get)
+    mine = learned.get(my_learned, my_learned)
+    print("row:", check(mine, learned[best], tolerance=0.02))
+    print("share:", check(my_share, learned[best] / smallest, tolerance=0.02))
 
 # %% [markdown]
+# <details><summary>Solution</summary>
+#
+# `{name: value / smallest for name, value in learned.items()}` has all of them. A share below one means that learning
+# was worth it here.
+# </details>
+#
 # ## What you have seen
 #
-# Numbers, beside the paper's, with a verdict each. Numbers are not pictures, though: **next,
-# [09_synthetic_samples](09_synthetic_samples.ipynb)** looks at what the enhancers make of a face.
+# Numbers beside the paper's, with a verdict each. But numbers do not show what a face looks like. **Next:**
+# [09_synthetic_samples](09_synthetic_samples.ipynb) shows what the enhancers make of one.
