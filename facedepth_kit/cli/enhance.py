@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,6 +46,7 @@ def list_enhancers() -> int:
     metavar="SUFFIX",
     help="Find the face in the aligned picture of this ending, such as _infrared.png beside _depth.png.",
 )
+@click.option("--preview", is_flag=True, help="Write a picture of each face before and after, too: *_preview.png.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 def enhance(
     inputs: tuple[Path, ...],
@@ -53,6 +56,7 @@ def enhance(
     normalized: bool,
     box: tuple[int, int, int, int] | None,
     image_suffix: str | None,
+    preview: bool,
     overwrite: bool,
 ) -> int:
     """Enhance the faces in depth recordings of your own.
@@ -86,8 +90,25 @@ def enhance(
         image_suffix=image_suffix,
         overwrite=overwrite,
     )
-    reports = enhance_files(list(inputs), settings, on_report=show)
+    reports = enhance_files(list(inputs), settings, on_report=show, on_crop=_preview(overwrite) if preview else None)
     failed = sum(not report.ok for report in reports)
     if len(reports) > 1:
         say(f"{len(reports) - failed} of {len(reports)} files enhanced with {settings.enhancer}")
     return 2 if failed else 0
+
+
+def _preview(overwrite: bool) -> Callable[[Path, Any, Any, Any], None]:
+    """Writes a picture beside each result: the face's depth before and after, in the same colours."""
+    import cv2
+    import numpy as np
+
+    from facedepth_kit.common.paths import write_atomically
+    from facedepth_kit.plots.colours import colourize
+
+    def write(output: Path, before: Any, after: Any, depth_range: Any) -> None:
+        picture = np.concatenate([colourize(depth, depth_range) for depth in (before, after)], axis=1)
+        encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1]
+        with write_atomically(output.with_name(f"{output.stem}_preview.png"), overwrite) as temporary:
+            temporary.write_bytes(encoded.tobytes())
+
+    return write

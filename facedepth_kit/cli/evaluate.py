@@ -30,20 +30,20 @@ IMAGE_SUFFIX = click.option(
 RECORDED_UNIT = click.option(
     "--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded, or 1)."
 )
-# Columns of evaluate-recordings on the terminal: a heading, and how the number is written.
+# Columns of evaluate-recordings on the terminal: a heading, how the number is written, and what it says.
 SHOWN = {
-    "roughness": ("rough %", "{:.2f}"),
-    "holes": ("holes %", "{:.2f}"),
-    "noise_mm": ("noise mm", "{:.2f}"),
-    "changed": ("changed %", "{:.2f}"),
-    "moved_20mm_share": ("moved 20mm", "{:.3%}"),
-    "landmark_holes": ("landmarks", "{:.3f}"),
-    "pad_error": ("PAD error", "{:.3f}"),
-    "nose_mm": ("nose mm", "{:.1f}"),
-    "plausible": ("plausible", "{:.0%}"),
-    "punched_filled": ("filled", "{:.0%}"),
-    "punched_rmse_mm": ("RMSE mm", "{:.2f}"),
-    "punched_median_frame_mm": ("median mm", "{:.2f}"),
+    "roughness": ("rough %", "{:.2f}", "roughness of the surface, Table V"),
+    "holes": ("holes %", "{:.2f}", "holes inside the landmarks' hull, Table V"),
+    "noise_mm": ("noise mm", "{:.2f}", "the same kernel on measured pixels alone"),
+    "changed": ("changed %", "{:.2f}", "falsification: mean change of measured depth, Table VI"),
+    "moved_20mm_share": ("moved 20mm", "{:.3%}", "measured pixels that moved by more than 20 mm"),
+    "landmark_holes": ("landmarks", "{:.3f}", "share of the 68 landmarks in holes"),
+    "pad_error": ("PAD error", "{:.3f}", "share of landmarks that break a geometric rule, Table VII"),
+    "nose_mm": ("nose mm", "{:.1f}", "how far the nose stands out of the surface through the other landmarks"),
+    "plausible": ("plausible", "{:.0%}", "frames whose nose is neither flat nor too deep"),
+    "punched_filled": ("filled", "{:.0%}", "share of the punched holes' pixels that were filled"),
+    "punched_rmse_mm": ("RMSE mm", "{:.2f}", "error at punched holes, over the pixels that all fill"),
+    "punched_median_frame_mm": ("median mm", "{:.2f}", "the same, of the median frame"),
 }
 WORDS = ("before", "after", "bilateral")
 
@@ -191,9 +191,11 @@ def evaluate_recordings(
     left = f", {len(report.left_out)} left out" if report.left_out else ""
     say(f"{rows[0]['frames']} frames with a face{left}{'; simulated' if report.simulated else ''}")
     shown = {key: value for key, value in SHOWN.items() if any(key in row for row in rows)}
-    say(f"{'enhancer':<24}" + "".join(f"{head:>11}" for head, _ in shown.values()))
+    say(f"{'enhancer':<24}" + "".join(f"{head:>11}" for head, _, _ in shown.values()))
     for row in rows:
-        say(f"{row['enhancer']:<24}" + "".join(f"{style.format(row[key]):>11}" for key, (_, style) in shown.items()))
+        say(f"{row['enhancer']:<24}" + "".join(f"{style.format(row[key]):>11}" for key, (_, style, _) in shown.items()))
+    for head, _, meaning in shown.values():
+        say(f"  {head:<11}{meaning}")
     if output is not None:
         write_table(output, rows, significant=5, overwrite=overwrite)
     problems = [f"{entry.name}: {entry.reason}" for entry in report.left_out] + list(recordings.damaged)

@@ -28,7 +28,7 @@ from facedepth_kit.cameras.recorded.depth_files import (
     read_picture,
     write_frame,
 )
-from facedepth_kit.cameras.recorded.face_crop import find_face
+from facedepth_kit.cameras.recorded.face_crop import cut_square, find_face
 from facedepth_kit.cameras.recorded.folder import FolderWriter, aligned_beside, nearest_metadata
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import (
@@ -43,7 +43,7 @@ from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
 from facedepth_kit.common.errors import DiskFullError, KitError
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.tables import write_table
-from facedepth_kit.depth import HOLE, SIZE, DepthImage
+from facedepth_kit.depth import CAMERA_SPAN_MM, HOLE, SIZE, DepthImage, DepthRange, from_millimetres
 from facedepth_kit.enhancers.frames import (
     DEFAULT_ENHANCER,
     Enhance,
@@ -54,6 +54,9 @@ from facedepth_kit.enhancers.frames import (
 )
 from facedepth_kit.faces.detection import Box, Face, detect_face
 from facedepth_kit.faces.tracking import FaceTracker
+
+# Called with the written file, and the face's depth (256, 256) before and after over a range.
+OnCrop = Callable[[Path, DepthImage, DepthImage, DepthRange], None]
 
 SUMMARY = "summary"
 SCENE_SPAN_MM = 600.0
@@ -126,15 +129,16 @@ def enhance_files(
     *,
     enhance: Enhance | None = None,
     on_report: Callable[[FileReport], None] | None = None,
+    on_crop: OnCrop | None = None,
 ) -> list[FileReport]:
     """Enhance files, and all depth files in folders, into ``settings.output``; a report per file, in order.
 
-    Files of the RealSense SDK and KinectFaceDB folders may be among them.
-    ``on_report`` is called as each file ends. ``summary.csv`` and ``summary.json`` in the output folder hold the
-    reports. ``enhance`` replaces the enhancer of that name. A file that cannot be used, or whose output is already
-    there, is reported and passed over. Raises :class:`KitError` for what concerns the whole run: an unknown enhancer
-    or one without weights, inputs that are not there, two that would write the same file, outputs that would replace
-    their input, an old summary without ``overwrite``, and a full disk.
+    Files of the RealSense SDK and KinectFaceDB folders may be among them. ``on_report`` is called as each file ends,
+    ``on_crop`` with what can be shown of each enhanced one. ``summary.csv`` and ``summary.json`` in the output folder
+    hold the reports. ``enhance`` replaces the enhancer of that name. A file that cannot be used, or whose output is
+    already there, is reported and passed over. Raises :class:`KitError` for what concerns the whole run: an unknown
+    enhancer or one without weights, inputs that are not there, two that would write the same file, outputs that would
+    replace their input, an old summary without ``overwrite``, and a full disk.
     """
     paths = [Path(entry) for entry in inputs]
     sets = [path for path in paths if (is_kinectfacedb(path) if path.is_dir() else _is_bag(path))]
@@ -147,10 +151,10 @@ def enhance_files(
         name = settings.enhancer
         enhance = able_enhancer(name).enhance if settings.normalized else recording_enhancer(name)
     if settings.normalized:
-        made: Iterator[FileReport] = (_normalized(target, settings, enhance) for target in targets)
+        made: Iterator[FileReport] = (_normalized(target, settings, enhance, on_crop) for target in targets)
     else:
-        made = (_file(target, settings, enhance) for target in targets)
-    made = chain(made, *(_data_set(path, settings, enhance) for path in sets))
+        made = (_file(target, settings, enhance, on_crop) for target in targets)
+    made = chain(made, *(_data_set(path, settings, enhance, on_crop) for path in sets))
     reports = []
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
@@ -256,7 +260,7 @@ class Item:
     write: Callable[[RecordedFrame], Path]
 
 
-def _enhanced(item: Item, enhance: Enhance) -> FileReport:
+def _enhanced(item: Item, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
     """Enhance and write one frame. Raises ``OSError`` for what would keep all others from being written, too."""
     source, report = item.source, FileReport(item.source)
     try:
@@ -274,7 +278,11 @@ def _enhanced(item: Item, enhance: Enhance) -> FileReport:
             far_mm=round(near_mm + span_mm, 2),
         )
         report = _counted(report, frame.depth, result.depth, crop.writable, 0)
-        return replace(report, output=item.write(result))
+        report = replace(report, output=item.write(result))
+        if on_crop is not None and report.output is not None:
+            after = from_millimetres(cut_square(result, crop.square), crop.depth_range)
+            on_crop(report.output, crop.depth, after, crop.depth_range)
+        return report
     except DiskFullError:
         raise
     except KitError as error:
@@ -319,7 +327,7 @@ def _counted(
 # --- depth images ---------------------------------------------------------------------------------------------------
 
 
-def _file(target: Target, settings: EnhanceSettings, enhance: Enhance) -> FileReport:
+def _file(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
     """One depth image, its unit and picture as the settings say or else the ``recording.json`` above it."""
     try:
         _check_target(target, settings)
@@ -337,10 +345,10 @@ def _file(target: Target, settings: EnhanceSettings, enhance: Enhance) -> FileRe
         write_frame(target.target, frame.depth, overwrite=settings.overwrite)
         return target.target
 
-    return replace(_enhanced(Item(target.source, read, find, write), enhance), assumed=assumed)
+    return replace(_enhanced(Item(target.source, read, find, write), enhance, on_crop), assumed=assumed)
 
 
-def _normalized(target: Target, settings: EnhanceSettings, enhance: Enhance) -> FileReport:
+def _normalized(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
     """One image in the kit's own convention, where the whole image is the face."""
     report = FileReport(target.source)
     try:
@@ -352,6 +360,8 @@ def _normalized(target: Target, settings: EnhanceSettings, enhance: Enhance) -> 
             hint = "many zeros and no 65535: if 0 is a hole here, this is a camera image (leave out --normalized)"
         report = _counted(replace(report, hint=hint, box=(0, 0, SIZE, SIZE)), depth, result, None, int(HOLE))
         write_frame(target.target, result, overwrite=settings.overwrite)
+        if on_crop is not None:
+            on_crop(target.target, depth, result, DepthRange(0.0, CAMERA_SPAN_MM))
     except DiskFullError:
         raise
     except KitError as error:
@@ -411,7 +421,7 @@ def _check_options(path: Path, settings: EnhanceSettings) -> None:
         raise KitError(f"{path}: found --normalized, --image-suffix or --unit-mm, expected none: the recording says it")
 
 
-def _data_set(path: Path, settings: EnhanceSettings, enhance: Enhance) -> Iterator[FileReport]:
+def _data_set(path: Path, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> Iterator[FileReport]:
     """Enhance all frames of a set into ``settings.output``; a report per frame, and one per damaged file.
 
     ``a.bag`` goes to the folder ``a``, KinectFaceDB to a folder of its own name, colour and marks with it. Raises
@@ -433,7 +443,7 @@ def _data_set(path: Path, settings: EnhanceSettings, enhance: Enhance) -> Iterat
                 find=find if settings.box is None else lambda _: settings.box,
                 write=write,
             )
-            yield _enhanced(item, enhance)
+            yield _enhanced(item, enhance, on_crop)
     for line in recordings.damaged:
         yield FileReport(path, error=line)
 

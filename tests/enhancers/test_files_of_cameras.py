@@ -172,3 +172,22 @@ def test_faces_that_dlib_misses_are_taken_from_neutral_or_reported(people: Path,
     assert sum("no face in its picture nor in Neutral" in (report.error or "") for report in reports) == 3
     boxed = run([people], tmp_path / "boxed", box=(40, 20, 216, 240))
     assert sum(report.ok for report in boxed) == 3
+
+
+def test_a_preview_shows_the_face_before_and_after(tmp_path: Path) -> None:
+    depth, picture = seen()
+    with FolderWriter(tmp_path / "in") as writer:
+        writer.write(RecordedFrame("1", depth, picture=picture))
+    command = ["enhance", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--enhancer", "Telea", "--preview"]
+    assert cli.main(command) == 0
+    shown = cv2.imread(str(tmp_path / "out/1_depth_preview.png"))
+    assert shown is not None
+    assert shown.shape == (256, 512, 3)
+    assert (shown[:, :256] != shown[:, 256:]).any()
+    assert cli.main([*command, "--overwrite"]) == 0
+    assert RecordingFolder(tmp_path / "out").names == ["1"]
+    normalized = np.where(depth == 0, HOLE, depth).astype(np.uint16)
+    write_frame(tmp_path / "kit.png", normalized)
+    assert cli.main(["enhance", str(tmp_path / "kit.png"), "--normalized", *command[2:]]) == 2  # an earlier run
+    assert cli.main(["enhance", str(tmp_path / "kit.png"), "--normalized", "--overwrite", *command[2:]]) == 0
+    assert (tmp_path / "out/kit_preview.png").is_file()
