@@ -76,3 +76,8 @@ def test_the_notebooks_it_names_exist(notebook: Notebook) -> None:
     text = "\n".join(prose(notebook))
     assert set(re.findall(r"\((\d\d_\w+)\.ipynb\)", text)) <= set(NAMES)
     assert re.findall(r"`\d\d_\w+`", text) == []  # a name is a link
+
+
+def test_each_part_of_the_story_has_an_open_task() -> None:
+    parts = {notebook.part for notebook in NOTEBOOKS[1:]}
+    assert {notebook.part for notebook in NOTEBOOKS if "**Open task**" in "\n".join(prose(notebook))} == parts

@@ -87,10 +87,13 @@ work.save_figure(denoiser_drawing(layers, skips, "DDRNet-dn"), "ddrnet_network.p
 
 # %%
 import numpy as np
+from tqdm.auto import tqdm
 
 from facedepth_kit.evaluation.bodies import bilateral, compare, simulated_body_pairs
 
-pairs = list(simulated_body_pairs(work.profile.validation_pairs, work.seed))
+count = work.profile.validation_pairs
+people = simulated_body_pairs(count, work.seed)
+pairs = list(tqdm(people, total=count, desc="people", disable=not work.by_hand, leave=False))
 shown = pairs[:4]
 results = {pair.name: denoise(pair.noisy_mm) for pair in shown}
 

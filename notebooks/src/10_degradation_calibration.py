@@ -159,6 +159,7 @@ Markdown(markdown_table([{"settings": name, **means(settings)} for name, setting
 from facedepth_kit.evaluation.calibration import calibrate
 
 steps = []
+print(f"searching for {work.profile.calibration_seconds} s ...")
 again = calibrate(
     seed=work.seed,
     seconds=work.profile.calibration_seconds,

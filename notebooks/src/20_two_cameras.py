@@ -170,6 +170,10 @@ work.save_figure(before_and_after(pictures), "two_cameras.png", caption, width=7
 # at the edges of the boards. A hand at a metre a second is 4 cm further after `40 ms`: some 14 pixels here.
 # </details>
 #
+# **Open task** (no solution given). Make the alignment harder until it fails: fewer key points, a faster person,
+# cameras farther apart, a shorter recording. Which of these does it stand best, and does its own loss tell you that it
+# has failed?
+#
 # ## What you have seen
 #
 # Two recordings that share nothing but the scene, aligned by what both saw. The paper goes on to learn from such pairs
