@@ -167,6 +167,8 @@ again = calibrate(
     report_count=8,
     on_improvement=lambda score, settings: steps.append((score, settings)),
 )
+
+# %%
 print(
     f"{again.tried} settings tried, {len(steps)} improvements, best score {again.score:.4f} "
     "(zero: every row as published)"
