@@ -96,7 +96,7 @@ import sys
 
 from facedepth_kit.cameras.recorded.depth_files import read_frame, write_frame
 
-folder = work.results / "library"
+folder = work.results.parent / "library"
 folder.mkdir(exist_ok=True)
 write_frame(folder / "frame.png", frame.depth, overwrite=True)
 box = [str(edge) for edge in face.box]
