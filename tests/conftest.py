@@ -10,6 +10,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Whoever runs the tests may have trained networks; the tests are about the shipped ones.
+os.environ["FACEDEPTH_WEIGHTS"] = str(Path(__file__).with_name("no weights of the user's own"))
 
 
 # Why a test may be skipped under --strict-skips: what it needs cannot be shipped, or the machine forbids it. A missing

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from facedepth_kit.cli.options import COUNT, PATH, SIZE, SMALL_COUNT, TIME, UNIT_MM
+from facedepth_kit.cli.options import COUNT, PATH, SIZE, SMALL_COUNT, TIME, UNIT_MM, weights_folder
 from facedepth_kit.cli.terminal import complain, say
 from facedepth_kit.common.errors import KitError
 
@@ -124,6 +124,7 @@ def record(
 @click.option(
     "--enhancer", metavar="NAME", help="See facedepth enhancers (default: DL-Kit-1; the paper's: DL-Delta-1)."
 )
+@weights_folder
 @click.option("--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded).")
 @click.option(
     "--output", type=PATH, metavar="DIR", help=f"Write pictures there, no window (without a screen: {PICTURES})."

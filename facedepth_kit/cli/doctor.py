@@ -18,8 +18,9 @@ from packaging.utils import canonicalize_name
 
 from facedepth_kit import __version__
 from facedepth_kit.cli.terminal import say
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.paths import data_dir, repository_root, weights_dir
+from facedepth_kit.common.paths import data_dir, repository_root
 
 State = Literal["ok", "note", "absent", "broken"]
 SIGNS: dict[State, str] = {"ok": "ok", "note": "note", "absent": "absent", "broken": "MISSING"}
@@ -57,7 +58,7 @@ def examine() -> Iterator[Finding]:
     yield from keras_device()
     yield from realsense()
     yield from dlib_model()
-    yield from weights(weights_dir())
+    yield from weights()
     yield from data_sets()
 
 
@@ -297,19 +298,21 @@ def dlib_model() -> Iterator[Finding]:
         yield Finding(topic, "broken", str(error), installation())
 
 
-def weights(folder: Path) -> Iterator[Finding]:
-    """Trained weights by model card, each checked against the card's SHA-256; learned enhancers without weights."""
+def weights() -> Iterator[Finding]:
+    """Weights by model card, the user's own and the shipped ones, against their SHA-256; networks without weights."""
     from facedepth_kit.enhancers import names
+    from facedepth_kit.networks.cards import model_cards
 
-    topic = f"weights in {folder}"
-    fix = "git restore facedepth_kit/weights" if installation() == "make setup" else installation()
-    cards = sorted(folder.glob("*.json"))
+    cards = model_cards()
     for card in cards:
+        shipped = card.parent == paths.SHIPPED_WEIGHTS
+        again = "git restore facedepth_kit/weights" if installation() == "make setup" else installation()
         state, text = _weights_state(card)
-        yield Finding(topic, state, text, fix if state == "broken" else "")
-    without = [name for name in names() if name.startswith("DL-") and not (folder / f"{name}.json").is_file()]
+        fix = (again if shipped else "facedepth train makes it anew") if state == "broken" else ""
+        yield Finding(f"weights in {card.parent}", state, text, fix)
+    without = sorted({name for name in names() if name.startswith("DL-")} - {card.stem for card in cards})
     if without:
-        yield Finding(topic, "absent", f"no weights for {', '.join(without)}", "facedepth train makes them")
+        yield Finding("weights", "absent", f"no weights for {', '.join(without)}", "facedepth train makes them")
 
 
 def _weights_state(card: Path) -> tuple[State, str]:

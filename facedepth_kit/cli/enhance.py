@@ -8,18 +8,18 @@ from typing import Any
 
 import click
 
-from facedepth_kit.cli.options import PATH, PIXEL, UNIT_MM, refuse_both
+from facedepth_kit.cli.options import PATH, PIXEL, UNIT_MM, refuse_both, weights_folder
 from facedepth_kit.cli.terminal import complain, say
 
 
 @click.command("enhancers")
+@weights_folder
 def list_enhancers() -> int:
     """List the enhancers by name, with what those that cannot run lack."""
-    from facedepth_kit.enhancers import available, get, names
-    from facedepth_kit.networks.cards import own_networks
+    from facedepth_kit.enhancers import get, names, offered
 
-    able = [*available(), *own_networks()]
-    for name in (*names(), *own_networks()):
+    able = offered()
+    for name in dict.fromkeys([*names(), *able]):
         enhancer = get(name)
         missing = "no weights" if enhancer.kind == "learned" else "no RealSense SDK"
         say(f"{name:<26} {enhancer.description}{'' if name in able else f' [{missing} found]'}")
@@ -30,6 +30,7 @@ def list_enhancers() -> int:
 @click.argument("inputs", type=PATH, nargs=-1, required=True, metavar="INPUT...")
 @click.option("--output", type=PATH, required=True, metavar="DIR", help="Folder for the results.")
 @click.option("--enhancer", metavar="NAME", help="See facedepth enhancers (default: DL-Kit-1).")
+@weights_folder
 @click.option(
     "--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step; 0 is a hole (default: recording.json's, or 1)."
 )

@@ -18,6 +18,7 @@ from facedepth_kit.cli.options import (
     overwrite_file,
     pair_store,
     refuse_existing,
+    weights_folder,
 )
 from facedepth_kit.cli.terminal import say
 from facedepth_kit.common.errors import KitError
@@ -51,6 +52,7 @@ WORDS = ("before", "after", "bilateral")
 @click.command()
 @pair_store
 @chosen_enhancers
+@weights_folder
 @click.option("--count", type=COUNT, metavar="N", help="Only the first N pairs.")
 @click.option("--parts", type=PATH, metavar="DIR", help="Keep finished parts there, so that a killed run goes on.")
 @click.option("--workers", type=SMALL_COUNT, default=1, metavar="N", help="Processes (default: 1).")
@@ -72,13 +74,13 @@ def evaluate(
     from tempfile import TemporaryDirectory
 
     from facedepth_kit.common.jobs import cluster
-    from facedepth_kit.enhancers import available, get
+    from facedepth_kit.enhancers import get, offered
     from facedepth_kit.evaluation.error import evaluate_parts, weights_key
 
     refuse_existing(output, overwrite)
     if scheduler and parts is None:
         raise KitError("--scheduler: found no --parts, expected a folder that every worker sees")
-    names = [get(name).name for name in enhancers or available()]
+    names = [get(name).name for name in enhancers or offered()]
     with ExitStack() as stack:
         executor, workers = stack.enter_context(cluster(scheduler)) if scheduler else (None, workers)
         folder = parts or Path(stack.enter_context(TemporaryDirectory()))
@@ -104,6 +106,7 @@ def evaluate(
 @IMAGE_SUFFIX
 @RECORDED_UNIT
 @chosen_enhancers
+@weights_folder
 @HOLES_SEED
 @csv_output
 @overwrite_file
@@ -120,13 +123,13 @@ def punch(
     import numpy as np
 
     from facedepth_kit.cameras.recorded.sources import open_recordings
-    from facedepth_kit.enhancers import available
+    from facedepth_kit.enhancers import offered
     from facedepth_kit.enhancers.frames import recording_enhancer
     from facedepth_kit.evaluation.punched import evaluate_punched
     from facedepth_kit.evaluation.recordings import faces_in
 
     refuse_existing(output, overwrite)
-    chosen = {name: recording_enhancer(name) for name in enhancers or available()}
+    chosen = {name: recording_enhancer(name) for name in enhancers or offered()}
     recordings = open_recordings(folder, unit_mm=unit_mm, image_suffix=image_suffix)
     faces = ((frame, face) for frame, face, _ in faces_in(recordings, []))
     rows = evaluate_punched(faces, chosen, np.random.default_rng(seed))
@@ -152,6 +155,7 @@ def punch(
 @IMAGE_SUFFIX
 @RECORDED_UNIT
 @chosen_enhancers
+@weights_folder
 @click.option("--every", type=COUNT, default=1, metavar="N", help="Every Nth frame only.")
 @click.option("--no-punch", is_flag=True, help="Leave out the errors at punched holes (half the time).")
 @HOLES_SEED
@@ -179,14 +183,14 @@ def evaluate_recordings(
 
     from facedepth_kit.cameras.recorded.sources import open_recordings
     from facedepth_kit.common.paths import data_dir
-    from facedepth_kit.enhancers import available
+    from facedepth_kit.enhancers import offered
     from facedepth_kit.evaluation import recordings as measures
 
     refuse_existing(output, overwrite)
     recordings = open_recordings(folder or data_dir(), unit_mm=unit_mm, image_suffix=image_suffix)
     frames = tqdm(islice(recordings, 0, None, every), total=-(-len(recordings) // every), unit="frame", leave=False)
     rng = None if no_punch else np.random.default_rng(seed)
-    report = measures.evaluate_recordings(frames, list(enhancers) or available(), rng=rng)
+    report = measures.evaluate_recordings(frames, list(enhancers) or offered(), rng=rng)
     rows = measures.summary_rows(report.measures, report.punched, report.moved)
     left = f", {len(report.left_out)} left out" if report.left_out else ""
     say(f"{rows[0]['frames']} frames with a face{left}{'; simulated' if report.simulated else ''}")

@@ -11,6 +11,7 @@ A new command is a function decorated with :func:`click.command` that returns it
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any, NoReturn
@@ -139,6 +140,32 @@ pair_store = click.option(
 )
 csv_output = click.option("--output", type=PATH, metavar="CSV", help="Write the table there, too.")
 overwrite_file = click.option("--overwrite", is_flag=True, help="Replace that file.")
+
+
+def _use_weights(context: click.Context, parameter: click.Parameter, folder: Path | None) -> None:
+    """Let FACEDEPTH_WEIGHTS name the folder while the command runs: workers, too, then find what lies there."""
+    if folder is None:
+        return
+    before = os.environ.get("FACEDEPTH_WEIGHTS")
+    os.environ["FACEDEPTH_WEIGHTS"] = str(folder.expanduser().resolve())
+
+    def restore() -> None:
+        os.environ.pop("FACEDEPTH_WEIGHTS")
+        if before is not None:
+            os.environ["FACEDEPTH_WEIGHTS"] = before
+
+    context.call_on_close(restore)
+
+
+weights_folder = click.option(
+    "--weights",
+    type=EXISTING_FOLDER,
+    metavar="DIR",
+    help="Networks of your own, beside the shipped ones (default: my_networks).",
+    expose_value=False,
+    is_eager=True,
+    callback=_use_weights,
+)
 
 
 def refuse_existing(output: Path | None, overwrite: bool) -> None:

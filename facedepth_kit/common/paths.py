@@ -13,6 +13,7 @@ from pathlib import Path
 from facedepth_kit.common.errors import DiskFullError, KitError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+SHIPPED_WEIGHTS = PACKAGE / "weights"
 TEMPORARY = ".partial-"  # how the names of unfinished files and folders begin
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,14 +41,14 @@ def results_dir(profile: str) -> Path:
     return repository_root() / "build" / profile
 
 
-def weights_dir() -> Path:
-    """Trained weights and their model cards: FACEDEPTH_WEIGHTS, or the shipped ones."""
-    return _from_environment("FACEDEPTH_WEIGHTS") or PACKAGE / "weights"
-
-
 def own_networks_dir() -> Path:
-    """Networks that the user has trained: FACEDEPTH_NETWORKS, or ``my_networks`` in the repository (or here)."""
-    return _from_environment("FACEDEPTH_NETWORKS") or _beside("my_networks")
+    """Networks that the user has trained: FACEDEPTH_WEIGHTS, or ``my_networks`` in the repository (or here)."""
+    return _from_environment("FACEDEPTH_WEIGHTS") or _beside("my_networks")
+
+
+def weights_dirs() -> tuple[Path, Path]:
+    """Where trained weights and their model cards lie: the shipped ones, and the user's own."""
+    return SHIPPED_WEIGHTS, own_networks_dir()
 
 
 def data_dir() -> Path:

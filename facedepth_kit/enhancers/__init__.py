@@ -14,7 +14,7 @@ import numpy as np
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import SIZE, DepthImage, check_depth
-from facedepth_kit.networks.cards import Faces, ModelCard, network_files, network_present
+from facedepth_kit.networks.cards import Faces, ModelCard, network_files, network_present, own_networks
 
 Kind = Literal["none", "hand-crafted", "classical", "learned"]
 
@@ -98,7 +98,7 @@ def register(
 
 
 def names() -> list[str]:
-    """All enhancers, with or without weights: the paper's in its order, then ours, then the user's own."""
+    """All enhancers, with or without weights: the paper's in its order, then ours, then those that were registered."""
     return [*_DESCRIPTIONS, *_registered]
 
 
@@ -109,12 +109,23 @@ def available() -> list[str]:
 
     sdk = importlib.util.find_spec("pyrealsense2") is not None
     able = {"none": True, "classical": True, "hand-crafted": sdk}
+    kinds = {name: kind for name, (kind, _) in _DESCRIPTIONS.items()}
     return [
         name
-        for name, (kind, _) in _DESCRIPTIONS.items()
-        if (network_present(name) if kind == "learned" else able[kind])
+        for name in names()
+        if name not in kinds
+        or (network_present(name) if kinds[name] == "learned" else able[kinds[name]])
         or (name == DDRNET and ddrnet.find_checkpoint() is not None)
-    ] + list(_registered)
+    ]
+
+
+def offered() -> list[str]:
+    """What commands and panels offer: :func:`available`, then the networks that the user has trained.
+
+    The papers' tables take :func:`available`, so that they stay the same when somebody trains a network.
+    """
+    able = available()
+    return [*able, *(name for name in own_networks() if name not in able)]
 
 
 def stand_in(name: str) -> str:
@@ -142,7 +153,7 @@ def refuse_trained_on(names: Iterable[str], faces: Faces) -> None:
 
 
 def get(name: str) -> Enhancer:
-    """The enhancer of that name; any other name works, too, if a model card in the weights folder bears it.
+    """The enhancer of that name; any other name works, too, if a model card in a weights folder bears it.
 
     Raises :class:`KitError`, naming the known ones, if there is none. A learned enhancer's weights are read and
     checked when it is first called.

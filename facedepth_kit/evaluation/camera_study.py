@@ -14,13 +14,13 @@ from facedepth_kit.cameras.recorded.face_crop import FaceCrop
 from facedepth_kit.cameras.recorded.sources import Recordings
 from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.paths import weights_dir
 from facedepth_kit.depth import HOLE, DepthImage
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
 from facedepth_kit.evaluation.camera_measures import FaceStore, Measures, Prepare, keep_faces, measure_faces
 from facedepth_kit.evaluation.camera_tables import INSTRUMENTS
 from facedepth_kit.evaluation.prepared_faces import NEUTRAL, PROFILES, prepare_faces, prepare_kinectfacedb
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.networks.cards import model_cards
 
 CAMERAS = (KINECTFACEDB, REALSENSE)
 CAMERA_NAMES = {KINECTFACEDB: "KinectFaceDB (Kinect v1)", REALSENSE: "RealSense D435"}
@@ -45,7 +45,7 @@ def camera_faces(data: CameraData, camera: str) -> FaceStore:
 def camera_measures(data: CameraData, camera: str, names: Sequence[str] | None = None) -> list[Measures]:
     """Every measure of the enhancers that can run here (or of ``names``) on a camera's images; resumed after a kill."""
     store = camera_faces(data, camera)
-    cards = sorted(weights_dir().glob("*.json"))
+    cards = model_cards()
     key = f"{store.folder.name} {[hashlib.sha256(card.read_bytes()).hexdigest() for card in cards]}"
     key += checkpoint_state()  # DDRNet's own weights, where the user has brought them
     modules = ["facedepth_kit.evaluation.camera_measures", "facedepth_kit.enhancers"]

@@ -17,12 +17,12 @@ from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import run_jobs
 from facedepth_kit.common.parts import open_parts, read_description
-from facedepth_kit.common.paths import weights_dir, write_atomically
+from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import DepthImage, Mask, check_depth, holes, to_unit
 from facedepth_kit.enhancers import refuse_trained_on
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
-from facedepth_kit.networks.cards import Faces
+from facedepth_kit.networks.cards import Faces, network_files
 from facedepth_kit.pairs.store import PairStore
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def weights_key(names: Iterable[str]) -> str:
 
     digest = hashlib.sha256(checkpoint_state().encode())  # DDRNet's own weights, where the user has brought them
     for name in names:
-        card = weights_dir() / f"{name}.json"
+        card = network_files(name)[0]
         digest.update(f"{name} ".encode() + (card.read_bytes() if card.is_file() else b""))
     return digest.hexdigest()[:12]
 

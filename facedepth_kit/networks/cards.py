@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.paths import own_networks_dir, weights_dir, write_atomically
+from facedepth_kit.common.paths import own_networks_dir, weights_dirs, write_atomically
 from facedepth_kit.networks.weights import Storage, load_weights, save_weights, sha256_of
 
 if TYPE_CHECKING:
@@ -117,24 +117,29 @@ def retrain_command(name: str) -> str:
 def network_files(name: str, folder: str | Path | None = None) -> tuple[Path, Path]:
     """Model card and weights of that name; they need not exist.
 
-    They lie in ``folder``; without one in the weights folder, or else among the user's own networks.
+    They lie in ``folder``; without one among the shipped networks, or else among the user's own.
     """
-    place = Path(folder) if folder is not None else weights_dir()
-    if folder is None and name in own_networks():
-        place = own_networks_dir()
+    places = weights_dirs() if folder is None else (Path(folder),)
+    place = next((one for one in places if (one / f"{name}.json").is_file()), places[0])
     return place / f"{name}.json", place / f"{name}{SUFFIX}"
-
-
-def own_networks() -> list[str]:
-    """Names of the networks that the user has trained and that no network in the weights folder bears."""
-    cards = own_networks_dir().glob("*.json")
-    return sorted(card.stem for card in cards if not (weights_dir() / card.name).exists())
 
 
 def network_present(name: str) -> bool:
     """Whether there are a model card and weights of that name; neither is opened."""
     card, weights = network_files(name)
     return card.name == f"{name}.json" and card.is_file() and weights.is_file()
+
+
+def model_cards() -> list[Path]:
+    """The model cards of all networks, shipped and the user's own; a shipped network keeps its name."""
+    found = {card.name: card for folder in reversed(weights_dirs()) for card in folder.glob("*.json")}
+    return [found[name] for name in sorted(found)]
+
+
+def own_networks() -> list[str]:
+    """Names of the networks that the user has trained, but for those that a shipped one bears."""
+    own = own_networks_dir()
+    return [card.stem for card in model_cards() if card.parent == own and network_present(card.stem)]
 
 
 def refuse_existing_network(name: str, folder: str | Path, *, overwrite: bool) -> None:

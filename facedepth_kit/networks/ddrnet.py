@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.quiet import quiet_tensorflow
+
 if TYPE_CHECKING:
     import keras
 
@@ -28,6 +30,7 @@ def build_ddrnet() -> keras.Model:
     computes in float32 under any Keras dtype policy. Activations are plain ReLU as in the published checkpoint's graph
     (the source code that came later says leaky ReLU).
     """
+    quiet_tensorflow()
     import keras
     from keras import layers, ops
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from facedepth_kit.common.quiet import quiet_tensorflow
+
 if TYPE_CHECKING:
     import keras
 
@@ -23,6 +25,7 @@ def build_prnet() -> keras.Model:
 
     Its 245 variables hold 13,365,508 values; :func:`variables` names them as the official checkpoint does.
     """
+    quiet_tensorflow()
     import keras
     from keras import layers
 

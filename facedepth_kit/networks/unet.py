@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import SIZE
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def build_unet(size: str | NetworkSize, *, head_channels: int = 1, side: int | N
     computes in float32 under any Keras dtype policy, so that 16-bit depth survives mixed precision. Raises
     :class:`KitError` for an unknown name.
     """
+    quiet_tensorflow()
     import keras
     from keras import layers
 

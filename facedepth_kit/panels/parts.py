@@ -9,7 +9,6 @@ from typing import Any
 
 from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.networks.cards import own_networks
 from facedepth_kit.panels.debouncer import Debouncer
 
 QUIET = "color: var(--jp-ui-font-color2, #666); font-size: 12px; line-height: 1.35"
@@ -173,4 +172,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, prose: bool 
 
 def able_enhancers() -> list[str]:
     """Names of the enhancers that run here, the user's own networks last, for a picker."""
-    return [*enhancers.available(), *own_networks()]
+    return enhancers.offered()

@@ -25,9 +25,10 @@ from doit.tools import config_changed
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.parts import only_run
-from facedepth_kit.common.paths import data_dir, figures_dir, results_dir, weights_dir
+from facedepth_kit.common.paths import data_dir, figures_dir, results_dir
 from facedepth_kit.common.used_modules import ROOT, used_files
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
+from facedepth_kit.networks.cards import model_cards, network_files
 from facedepth_kit.pipeline import notebooks
 from facedepth_kit.pipeline.execution import FOREIGN, execute
 from facedepth_kit.pipeline.manifest import versions, write_manifest
@@ -181,8 +182,9 @@ def _dependencies(notebook: Notebook, profile: Profile) -> list[Path]:
     # Data that modules carry beside them (the face model, the published numbers, calibrated settings).
     for folder in {file.parent for file in files if file.is_relative_to(ROOT)}:
         files.update(path for path in folder.iterdir() if path.suffix in (".json", ".npz", ".yaml", ".csv"))
-    if notebook.weights and weights_dir().is_dir():
-        files.update(path for path in weights_dir().iterdir() if path.suffix in (".safetensors", ".json"))
+    if notebook.weights:
+        for card in model_cards():
+            files.update(path for path in network_files(card.stem, card.parent) if path.is_file())
     if notebook.own_data:  # and what was measured on recordings that are not here
         files.update(figures_dir("recordings").glob("*.csv"))
     files.update(notebooks.maker(name).targets(profile.name)[name] for name in notebook.needs)

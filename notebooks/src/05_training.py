@@ -278,11 +278,11 @@ print(f"{card_file.stem}: {card_file.parent.name}/{card_file.name} and its weigh
 # seven networks are `DL-Alpha` to `DL-Delta-4`; their full counts need an accelerator.
 
 # %%
-from facedepth_kit.common.paths import weights_dir
+from facedepth_kit.common.paths import SHIPPED_WEIGHTS
 from facedepth_kit.evaluation.published import rows
 from facedepth_kit.networks.cards import ModelCard
 
-cards = [ModelCard.read(path) for path in sorted(weights_dir().glob("*.json"))]
+cards = [ModelCard.read(path) for path in sorted(SHIPPED_WEIGHTS.glob("*.json"))]
 fields = ("parameters", "fraction", "ground_truths", "images_seen", "steps", "training_seconds", "pairs")
 shipped = {card.name: {"weights": card.name, **{field: getattr(card, field) for field in fields}} for card in cards}
 for name in rows("IV"):

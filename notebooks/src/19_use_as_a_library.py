@@ -202,10 +202,14 @@ work.save_table("library", table, f"Face RMSE on {len(store)} simulated pairs, b
 #
 # ## A network of your own
 #
-# `facedepth train` writes a network's weights and its model card into a folder. Put both into `data/weights`, or name
-# their folder in `FACEDEPTH_WEIGHTS` or with `--weights`. The network is then found by its name, beside those that are
-# shipped.
-#
+# `facedepth train` writes a network's weights and its model card into a folder. Put both into `my_networks`, or name
+# their folder in `FACEDEPTH_WEIGHTS` or with `--weights`. Panels and commands then offer it by its name, and so does
+# this:
+
+# %%
+print(enhancers.offered())
+
+# %% [markdown]
 # ## What you have seen
 #
 # One image type, one function for each command, pairs for any framework, and a name for what you have made.

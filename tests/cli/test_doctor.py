@@ -12,6 +12,7 @@ import pytest
 
 from facedepth_kit.cli import doctor
 from facedepth_kit.cli.doctor import Finding
+from facedepth_kit.common import paths
 from facedepth_kit.common.paths import repository_root
 from facedepth_kit.enhancers import names
 from facedepth_kit.faces.photos import prnet
@@ -36,21 +37,27 @@ def test_a_set_up_machine_can_run_the_kit() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_every_weights_file_is_held_against_its_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whose", ["shipped", "own"])
+def test_every_weights_file_is_held_against_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path if whose == "shipped" else tmp_path / "none")
+    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path if whose == "own" else tmp_path / "none"))
     write_weights(tmp_path, "DL-Alpha", b"sound")
     write_weights(tmp_path, "DL-Beta", b"whole").write_bytes(b"cut short")
     write_weights(tmp_path, "DL-Gamma", b"gone").unlink()
     (tmp_path / "mine.json").write_text("[]")
-    findings = list(doctor.weights(tmp_path))
+    findings = list(doctor.weights())
     states = {finding.text.split(":")[0].split()[0]: finding.state for finding in findings}
     assert states["DL-Alpha"] == "ok"
     assert states["DL-Beta"] == states["DL-Gamma"] == states["mine"] == "broken"
     assert all(finding.fix for finding in findings if finding.state != "ok")
 
 
-def test_networks_without_weights_are_optional(tmp_path: Path) -> None:
+def test_networks_without_weights_are_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path)
     write_weights(tmp_path, "DL-Delta-1", b"x")
-    (absent,) = [finding for finding in doctor.weights(tmp_path) if finding.state == "absent"]
+    (absent,) = [finding for finding in doctor.weights() if finding.state == "absent"]
     assert "DL-Delta-1" not in absent.text
     assert all(name in absent.text for name in names() if name.startswith("DL-") and name != "DL-Delta-1")
 

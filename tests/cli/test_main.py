@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from facedepth_kit import __version__
 from facedepth_kit.cli import doctor
 from facedepth_kit.cli import main as cli
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.enhancers import names
-from facedepth_kit.pairs.store import PairStore
+from facedepth_kit.depth import read_png, write_png
+from facedepth_kit.enhancers import names, offered
+from facedepth_kit.pairs.store import PairStore, SynthesisSettings, make_pair, synthesize
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -307,10 +310,64 @@ def test_enhance_goes_on_after_a_bad_file_and_says_so_at_the_end(
 def test_the_enhancers_are_listed_with_what_they_lack(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path)
     code, out, _ = run(capsys, "enhancers")
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert list(lines) == names()
     assert lines["DL-Delta-1"].endswith("[no weights found]")
     assert not lines["Telea"].endswith("found]")
+
+
+@pytest.fixture(scope="module")
+def own_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a network of one's own: DL-Kit-1 under another name."""
+    folder = tmp_path_factory.mktemp("weights")
+    for suffix in (".json", ".safetensors"):
+        shutil.copy2(paths.SHIPPED_WEIGHTS / f"DL-Kit-1{suffix}", folder / f"mine{suffix}")
+    return folder
+
+
+def test_a_network_of_ones_own_is_listed_and_enhances_by_name(
+    own_network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = os.environ["FACEDEPTH_WEIGHTS"]
+    code, out, _ = run(capsys, "enhancers", "--weights", own_network)
+    assert code == 0
+    assert out.splitlines()[-1].split()[0] == "mine"
+    depth = make_pair(1, 0, SynthesisSettings()).degraded[0]
+    write_png(tmp_path / "a.png", depth)
+    for name in ("mine", "DL-Kit-1"):
+        arguments = ["enhance", tmp_path / "a.png", "--normalized", "--enhancer", name, "--weights", own_network]
+        assert run(capsys, *arguments, "--output", tmp_path / name)[0] == 0
+    np.testing.assert_array_equal(read_png(tmp_path / "mine" / "a.png"), read_png(tmp_path / "DL-Kit-1" / "a.png"))
+    assert os.environ["FACEDEPTH_WEIGHTS"] == before
+    assert "mine" not in offered()
+
+
+def test_a_network_of_ones_own_is_evaluated_in_workers(
+    own_network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthesize(tmp_path / "pairs", 3, seed=1, workers=1, progress=False)
+    arguments = ["evaluate", "--pairs", tmp_path / "pairs", "--enhancer", "mine", "--weights", own_network]
+    code, out, _ = run(capsys, *arguments, "--workers", "2", "--parts", tmp_path / "parts")
+    assert code == 0
+    assert "mine" in out
+
+
+def test_a_folder_of_weights_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, error = run(capsys, "enhancers", "--weights", tmp_path / "nowhere")
+    assert code == 2
+    assert "nowhere" in error
+
+
+def test_tensorflow_says_nothing_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from facedepth_kit import enhancers;"
+        "enhancers.get('DL-Kit-1').enhance(np.full((256, 256), 9, np.uint16));"
+        "enhancers.get('DDRNet-dn').enhance(np.full((256, 256), 9, np.uint16))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environment["FACEDEPTH_DDRNET"] = str(tmp_path / "none")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

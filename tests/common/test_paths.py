@@ -67,11 +67,11 @@ def test_files_get_the_permissions_that_any_new_file_gets(tmp_path: Path) -> Non
 def test_folders_follow_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path / "w"))
     monkeypatch.setenv("FACEDEPTH_DATA", str(tmp_path / "d"))
-    assert paths.weights_dir() == tmp_path / "w"
+    assert paths.weights_dirs() == (paths.PACKAGE / "weights", tmp_path / "w")
     assert paths.data_dir() == tmp_path / "d"
     monkeypatch.delenv("FACEDEPTH_WEIGHTS")
     monkeypatch.delenv("FACEDEPTH_DATA")
-    assert paths.weights_dir() == paths.PACKAGE / "weights"
+    assert paths.own_networks_dir() == paths.repository_root() / "my_networks"
     assert paths.data_dir() == paths.repository_root() / "data"
     assert paths.figures_dir("laptop") == paths.repository_root() / "figures" / "laptop"
     assert paths.results_dir("smoke") == paths.repository_root() / "build" / "smoke"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange
 from facedepth_kit.enhancers import available, ddrnet, get, stand_in
@@ -299,7 +300,7 @@ def test_an_untrained_network_hands_its_input_on() -> None:
 
 
 def test_a_stand_in_of_other_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path)
     monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path / "none"))
     with pytest.raises(KitError, match="no such file"):
         ddrnet.load_denoiser()

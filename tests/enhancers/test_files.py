@@ -13,6 +13,7 @@ import pytest
 
 from facedepth_kit import enhancers
 from facedepth_kit.cameras.recorded.depth_files import read_frame, write_frame
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthImage, write_png
 from facedepth_kit.enhancers.files import EnhanceSettings, FileReport, enhance_files
@@ -161,7 +162,7 @@ def test_an_unknown_enhancer_names_the_known_ones(tmp_path: Path) -> None:
 def test_an_enhancer_without_weights_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path / "none")
     write_frame(tmp_path / "a.png", head())
     with pytest.raises(KitError, match="DL-Kit-1"):
         enhance_files([tmp_path / "a.png"], EnhanceSettings(tmp_path / "out"))

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, from_unit, holes, to_unit
-from facedepth_kit.enhancers import available, get
+from facedepth_kit.enhancers import available, get, offered
 from facedepth_kit.networks.unet import SIZES, NetworkSize, build_unet
 from facedepth_kit.networks.weights import load_weights, save_weights, sha256_of
 
@@ -99,7 +100,7 @@ def write_network(folder: Path, name: str, *, size: str = "Tiny", channels: int 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path)
     monkeypatch.setitem(SIZES, "Tiny", TINY)  # a size of our own, to be quick
     return tmp_path
 
@@ -181,6 +182,40 @@ def test_a_trainers_precision_does_not_reach_the_enhancer(folder: Path) -> None:
 def test_a_network_of_the_users_own_is_found_by_its_card(folder: Path) -> None:
     write_network(folder, "my-network")
     assert get("my-network").enhance(degraded()[0]).shape == (256, 256)
+
+
+@pytest.fixture
+def own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's own folder beside the shipped one (``folder``)."""
+    place = folder / "of my own"
+    place.mkdir()
+    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(place))
+    return place
+
+
+def test_own_networks_are_offered_and_run_beside_the_shipped_ones(folder: Path, own: Path) -> None:
+    write_network(folder, "DL-Delta-1")
+    write_network(own, "my-network")
+    write_network(own, "DL-Alpha")  # one of the paper's, which is not shipped, takes its row
+    assert [name for name in available() if name.startswith(("DL-", "my-"))] == ["DL-Alpha", "DL-Delta-1"]
+    assert offered() == [*available(), "my-network"]
+    assert get("my-network").ours
+    for name in ("DL-Delta-1", "my-network", "DL-Alpha"):
+        assert get(name).enhance(degraded()[0]).shape == (256, 256)
+
+
+def test_a_shipped_network_keeps_its_name(folder: Path, own: Path) -> None:
+    write_network(folder, "DL-Delta-1", seed=0)
+    shipped = get("DL-Delta-1").enhance(degraded()[0])
+    write_network(own, "DL-Delta-1", seed=1)
+    np.testing.assert_array_equal(get("DL-Delta-1").enhance(degraded()[0]), shipped)
+    assert offered() == available()
+
+
+def test_a_card_without_weights_is_no_network(own: Path) -> None:
+    write_network(own, "half")
+    (own / "half.safetensors").unlink()
+    assert "half" not in offered()
 
 
 def test_weights_trained_anew_are_read_again(folder: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_network_in_the_users_folder_runs_by_its_name(tmp_path: Path, monkeypa
     from facedepth_kit.networks.cards import ModelCard, own_networks, write_network
     from facedepth_kit.networks.unet import build_unet
 
-    monkeypatch.setenv("FACEDEPTH_NETWORKS", str(tmp_path))
+    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
     for name in ("mine", "DL-Delta-1"):  # a shipped network keeps its name
         write_network(build_unet("DL-Delta"), ModelCard(name=name, size="DL-Delta", sha256=""), tmp_path)
     assert own_networks() == ["mine"]

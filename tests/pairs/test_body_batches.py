@@ -10,6 +10,7 @@ import pytest
 
 from facedepth_kit.cameras.simulated.body_scenes import BodySceneSettings, draw_body_scene, sense
 from facedepth_kit.cli import main as cli
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.enhancers import ddrnet
 from facedepth_kit.networks.cards import ModelCard
@@ -102,7 +103,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path, monkeypa
     assert (card.parameters, card.images_seen, card.storage) == (868_001, 12, "float16")
     with pytest.raises(KitError, match="exists"):
         export_stand_in(rest, again, SHORT, tmp_path / "weights")
-    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", tmp_path / "weights")
     monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path / "none"))
     run = ddrnet.load_denoiser()
     assert run.source is None

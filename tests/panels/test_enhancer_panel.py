@@ -13,6 +13,7 @@ import pytest
 from facedepth_kit import enhancers
 from facedepth_kit.cameras.recorded.depth_files import write_frame
 from facedepth_kit.cameras.recorded.face_crop import FaceCrop
+from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, DepthRange, from_millimetres, to_millimetres
 from facedepth_kit.evaluation.error import face_rmse
@@ -166,7 +167,7 @@ def test_a_panel_without_images_or_with_an_unknown_enhancer_is_refused(specimen:
 
 def test_an_enhancer_that_fails_is_reported_in_the_panel(specimen: Specimen, monkeypatch: pytest.MonkeyPatch) -> None:
     panel = enhancer_panel([specimen], enhancers=["None"])
-    monkeypatch.setenv("FACEDEPTH_WEIGHTS", "/nowhere")
+    monkeypatch.setattr(paths, "SHIPPED_WEIGHTS", Path("/nowhere"))
     panel.enhancers.value = ("DL-Delta-1",)
     assert "DL-Delta-1" in panel.message.value
     assert "error-color" in panel.message.value

@@ -5,7 +5,7 @@ A change that is meant (new weights, another calibration) writes them anew: ``py
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -47,13 +47,6 @@ LANDMARKS = {
     "crop_face_share": (0.03, 0),
     "crop_depth_mean": (0.03, 0),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _shipped_weights() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("FACEDEPTH_WEIGHTS", raising=False)
-        yield
 
 
 @pytest.fixture(scope="module")
