@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir
+from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import (
     CAMERA_SPAN_MM,
     FARTHEST,
@@ -107,6 +108,7 @@ def load_denoiser(checkpoint: str | Path | None = None) -> Denoiser:
     With ``checkpoint`` (a prefix, or a folder that holds one) only that will do. Raises :class:`KitError` for missing,
     damaged or foreign weights: a checkpoint that is there but wrong is never passed over for the stand-in.
     """
+    quiet_tensorflow()
     import keras
 
     prefix = find_checkpoint(checkpoint)

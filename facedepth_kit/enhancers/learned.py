@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, check_depth, from_unit, to_unit
 from facedepth_kit.networks.cards import ModelCard, check_weights, network_files, retrain_command
 from facedepth_kit.networks.forward import compiled_forward
@@ -25,6 +26,7 @@ class _Network:
     """A network with its weights, compiled."""
 
     def __init__(self, card_path: Path) -> None:
+        quiet_tensorflow()
         import keras
 
         card = ModelCard.read(card_path)
