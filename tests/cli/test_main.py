@@ -338,8 +338,8 @@ def test_a_network_of_ones_own_is_listed_and_enhances_by_name(
     depth = make_pair(1, 0, SynthesisSettings()).degraded[0]
     write_png(tmp_path / "a.png", depth)
     for name in ("mine", "DL-Kit-1"):
-        arguments = ["enhance", tmp_path / "a.png", "--normalized", "--enhancer", name, "--weights", own_network]
-        assert run(capsys, *arguments, "--output", tmp_path / name)[0] == 0
+        options = ("--normalized", "--enhancer", name, "--weights", own_network, "--output", tmp_path / name)
+        assert run(capsys, "enhance", tmp_path / "a.png", *options)[0] == 0
     np.testing.assert_array_equal(read_png(tmp_path / "mine" / "a.png"), read_png(tmp_path / "DL-Kit-1" / "a.png"))
     assert os.environ["FACEDEPTH_WEIGHTS"] == before
     assert "mine" not in offered()
@@ -349,8 +349,8 @@ def test_a_network_of_ones_own_is_evaluated_in_workers(
     own_network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     synthesize(tmp_path / "pairs", 3, seed=1, workers=1, progress=False)
-    arguments = ["evaluate", "--pairs", tmp_path / "pairs", "--enhancer", "mine", "--weights", own_network]
-    code, out, _ = run(capsys, *arguments, "--workers", "2", "--parts", tmp_path / "parts")
+    options = ("--enhancer", "mine", "--weights", own_network, "--workers", "2", "--parts", tmp_path / "parts")
+    code, out, _ = run(capsys, "evaluate", "--pairs", tmp_path / "pairs", *options)
     assert code == 0
     assert "mine" in out
 
