@@ -68,7 +68,9 @@ def gather(notebooks: Mapping[Notebook, Path], figures: Path, source: Path) -> N
     shutil.copytree(repository_root() / "docs", source, ignore=shutil.ignore_patterns("__pycache__"))
     pages = {"notebooks/index.md": _notebook_index(list(notebooks), figures.name)}
     for notebook, copy in notebooks.items():
-        page = cleaned(json.loads(copy.read_text(encoding="utf-8")), [one.name for one in notebooks])
+        here = json.dumps(str(repository_root()))[1:-1]  # what ran here may name this machine's folders
+        text = copy.read_text(encoding="utf-8").replace(here, "facedepth-kit")
+        page = cleaned(json.loads(text), [one.name for one in notebooks])
         pages[f"notebooks/{notebook.name}.ipynb"] = json.dumps(page)
     numbers = [number for number in TABLES if (figures / f"table_{number}.csv").is_file()]
     for number in numbers:
