@@ -163,8 +163,19 @@ def real_frames() -> str:
     return (
         f"The table shows the RMSE there, and in brackets that of the median frame, over {kinect} frames of people\n"
         f"by a Kinect v2 and {truedepth} frames of a mannequin by a TrueDepth camera: those in which Dlib finds\n"
-        "a face.\n"
+        f"a face. Only what an enhancer fills is counted.{_hardly_filled()}\n"
     )
+
+
+def _hardly_filled() -> str:
+    """Which enhancers leave many punched pixels open."""
+    shares = [
+        f"{shown_name(line['enhancer'])} {100 * line['punched_filled']:.1f} % ({title})"
+        for folder, title in RECORDINGS.items()
+        for line in records(read(folder, "recordings"))
+        if 0 < line["punched_filled"] < 0.9
+    ]
+    return f" Some fill few of the punched pixels:\n{', '.join(shares)}." if shares else ""
 
 
 BLOCKS: dict[str, Callable[[], str]] = {

@@ -291,9 +291,9 @@ work.show(strip(pictures))
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# From near, the nose is much closer to the camera than the ears are. So it looks bigger and hides more, and the face
-# seems narrow. From afar all points are about equally far away, and more of the cheeks is visible. That is why the
-# distance is part of the camera's settings; the paper's is half a metre.
+# From near, the nose is much closer to the camera than the sides of the face are. So it looks bigger and hides more,
+# and the face seems narrow. From afar all points are about equally far away, and more of the cheeks is visible. That
+# is why the distance is part of the camera's settings; the paper's is half a metre.
 # </details>
 #
 # ## What you have seen

@@ -212,8 +212,8 @@ work.save_table("screening", found, caption)
 # <details><summary>Solution</summary>
 #
 # The hollow faces: a face whose depth is turned inside out has the very same side lengths. Lengths say nothing about
-# which way a surface is bent. Stretched and torn meshes are caught more often the stronger the fault. A mild shear or
-# widening stays within the range by which people's faces differ anyway.
+# which way a surface is bent. The other kinds are caught more often the stronger the fault; a spike or a trembling mesh
+# is caught even when it is mild. Most other mild faults stay within the range by which people's faces differ anyway.
 # </details>
 #
 # ## Where to draw the line

@@ -143,9 +143,9 @@ figure = error_against_distance(distances, steps, spread)
 work.save_figure(figure, "simulated_noise.png", caption + " The Kinect reports nothing below 0.45 m.")
 
 # %% [markdown]
-# The Kinect's spread is about as large as its step. The D435's is much larger than its own: its steps are fine, but
-# few features vote in each window. Neighbouring windows share most of their features, so the D435's errors come as
-# *blobs*, and smoothing over two or three pixels hardly helps against them.
+# The Kinect's spread is smaller than its step, so the steps are what you see. The D435's is much larger than its own:
+# its steps are fine, but few features vote in each window. Neighbouring windows share most of their features, so the
+# D435's errors come as *blobs*, and smoothing over two or three pixels hardly helps against them.
 #
 # ## Close up
 #

@@ -208,7 +208,8 @@ work.save_figure(surface_bars(work.read_table("table_5")), "figure_09.png", capt
 #
 # For the Kinect, yes: along its whole edge a hole is a step to the far end of the span, so filling it takes away more
 # roughness than wrong values add. Where holes are few and large their edges are short, and smears across the face can
-# add as much as the holes did: in the paper's RealSense columns the spatial filter ends above *None*.
+# add as much as the holes did: in the paper's RealSense columns the spatial filter ends above *None*. The simulated
+# D435 does not show this: on its frames every filter makes the face smoother.
 # </details>
 #
 # ## How much a hole adds
@@ -258,5 +259,6 @@ Markdown(
 # %% [markdown]
 # ## What you have seen
 #
-# Smoother and without holes: by this table the networks do best. But any smooth face would do well here, even somebody
-# else's. **Next:** [13_falsification](13_falsification.ipynb) asks how much of what was measured they change.
+# Smoother and without holes: by this table the networks do best, and inpainting with the bilateral filter after it
+# does as well. But any smooth face would do well here, even somebody else's. **Next:**
+# [13_falsification](13_falsification.ipynb) asks how much of what was measured they change.

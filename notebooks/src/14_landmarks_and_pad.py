@@ -241,9 +241,9 @@ Markdown(f"**{attack_finding(decisions, base)}**")
 #
 # At the fixed threshold no printed face gets a nose of half a centimetre. But the sentence above asks the fairer
 # question: where the threshold is set so that as many people are accepted with and without enhancement, how many
-# prints are accepted? Smoothing flattens noses, too, so the threshold has to come down, and then prints pass. In the
-# table of decisions the column *passes_only_enhanced* counts what is accepted only with the enhancer: attacks that it
-# lets through, and people whom it saves from being rejected.
+# prints are accepted? DL-Delta-1's smoothing flattens noses, too, so the threshold has to come down, and then prints
+# pass. In `pad_decisions.csv` the column *passes_only_enhanced* counts what is accepted only with the enhancer: attacks
+# that it lets through, and people whom it saves from being rejected.
 # </details>
 #
 # ## Every threshold
@@ -277,5 +277,5 @@ work.save_figure(figure, "pad_curves.png", caption, width=1000)
 # ## What you have seen
 #
 # Enhancement closes holes at landmarks. Whether fewer people are rejected for that, and whether prints are accepted,
-# depends on the check; the table has both as numbers with their intervals. **Next:**
+# depends on the check and on the enhancer; `pad_decisions.csv` has both as numbers with their intervals. **Next:**
 # [15_camera_samples](15_camera_samples.ipynb) shows the images behind the tables.

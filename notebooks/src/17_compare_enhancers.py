@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Enhancers side by side
 #
-# *Part 5: Enhancers and attacks on sliders*
+# *Part 5: Panels, and the kit in your own programs*
 #
 # **Goal.** Give one depth image to several enhancers and see what each of them does to it: where it fills, where it
 # smooths, and where it invents.

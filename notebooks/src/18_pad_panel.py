@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Is this a face?
 #
-# *Part 5: Enhancers and attacks on sliders*
+# *Part 5: Panels, and the kit in your own programs*
 #
 # **Goal.** Test the depth at a face's landmarks against three rules, and decide: a face, or something that is held
 # before the camera. The second is called a *presentation attack* (a print, a screen, a mask), the first *bona fide*,

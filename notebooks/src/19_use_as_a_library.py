@@ -11,7 +11,7 @@
 # %% [markdown]
 # # The kit in your own programs
 #
-# *Part 5: Enhancers and attacks on sliders*
+# *Part 5: Panels, and the kit in your own programs*
 #
 # **Goal.** Use the package without its notebooks: convert your depth, enhance a camera's frame, read pairs for your own
 # training, and compare an enhancer of yours with those of Table IV.
@@ -202,9 +202,9 @@ work.save_table("library", table, f"Face RMSE on {len(store)} simulated pairs, b
 #
 # ## A network of your own
 #
-# `facedepth train` writes a network's weights and its model card into a folder. Put both into `my_networks`, or name
-# their folder in `FACEDEPTH_WEIGHTS` or with `--weights`. Panels and commands then offer it by its name, and so does
-# this:
+# `facedepth train --export DIR` writes a network's weights and its model card into a folder. Let that be `my_networks`,
+# or name the folder in `FACEDEPTH_WEIGHTS` or with a command's `--weights`. Panels and commands then offer the network
+# by its name, and so does this:
 
 # %%
 print(enhancers.offered())
@@ -212,5 +212,5 @@ print(enhancers.offered())
 # %% [markdown]
 # ## What you have seen
 #
-# One image type, one function for each command, pairs for any framework, and a name for what you have made.
+# One image type, the functions behind the commands, pairs for any framework, and a name for what you have made.
 # **Next:** [20_two_cameras](20_two_cameras.ipynb) begins the second paper, in which a better camera is the teacher.
