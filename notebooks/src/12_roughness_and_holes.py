@@ -242,7 +242,7 @@ Markdown(sensor_finding(lines, variants))
 # %% [markdown]
 # ## Verdicts
 #
-# The simulated sensors were calibrated on the row *None*. So that row is compared within a tolerance, and the others
+# With simulated sensors the row *None*, on which they were calibrated, is compared within a tolerance, and the others
 # by their rank. Failed claims are listed, not hidden.
 
 # %%

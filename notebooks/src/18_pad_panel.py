@@ -82,7 +82,7 @@ panel
 # landmarks lie before it, so many break the second rule. A print that is bent around a vertical axis bulges towards
 # the camera as a face does: fewer landmarks break the second rule, and the jaw even recedes as it should. A hole
 # counts as the farthest depth: with a hole at the tip of the nose, every other landmark is nearer, and all of them
-# fail. The rendered faces at the end of the list show that.
+# fail. The second image from the end of the list, a rendered face, shows that.
 # </details>
 #
 # ## In numbers
