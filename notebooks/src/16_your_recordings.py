@@ -94,7 +94,7 @@ print(f"box {box}: {crop.square.side:.0f} px of the frame, {crop.depth_range.spa
 #
 # Only the face may change. Unit, size and hole value of the frame stay. A learned enhancer's output is also corrected
 # towards what the sensor measured: the smooth part of their difference is added back, so that a filled hole meets its
-# surroundings without a step.
+# surroundings without a step. Measured pixels are then held near what was measured.
 
 # %%
 from facedepth_kit import enhancers
