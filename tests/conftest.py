@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A shell that runs the tests in the background lets them ignore Ctrl-C; the commands that they start must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Whoever runs the tests may have trained networks; the tests are about the shipped ones.
 os.environ["FACEDEPTH_WEIGHTS"] = str(Path(__file__).with_name("no weights of the user's own"))
 

@@ -389,7 +389,7 @@ def command(count: int, *arguments: str | Path) -> subprocess.Popen[str]:
 def test_ctrl_c_ends_a_recording(tmp_path: Path) -> None:
     process = command(5000, "record", tmp_path / "out")
     began = time.monotonic()
-    while len(list((tmp_path / "out").glob("*_depth.png"))) < 10 and time.monotonic() - began < 300:
+    while len(list((tmp_path / "out").glob("[0-9]*_depth.png"))) < 10 and time.monotonic() - began < 300:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
