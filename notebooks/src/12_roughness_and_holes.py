@@ -201,9 +201,9 @@ work.save_table("table_5", lines, caption, digits=2, shown=wide_table(lines, 2))
 # %%
 caption = f"After Figure 9: roughness and holes in the face, beside the published. {camera_study.origins(stores)}"
 caption += camera_study.stand_ins()
-table = work.read_table("table_5")
-rows = table[table["metric"] != "least correlation"]  # the row on the variants is a claim, not an enhancer
-work.save_figure(surface_bars(rows), "figure_09.png", caption, width=1100)
+long = work.read_table("table_5")
+shown = long[long["metric"] != "least correlation"]  # the row on the variants is a claim, not an enhancer
+work.save_figure(surface_bars(shown), "figure_09.png", caption, width=1100)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
