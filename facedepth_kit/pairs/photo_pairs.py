@@ -35,7 +35,7 @@ from facedepth_kit.faces.photos.reconstruction import (
     photo_files,
     reconstruct,
 )
-from facedepth_kit.faces.photos.screening import Found, SideRanges, edges, side_lengths, topology_digest
+from facedepth_kit.faces.photos.screening import Found, SideLengthRanges, edges, side_lengths, topology_digest
 from facedepth_kit.pairs.store import (
     SHARD,
     STORE,
@@ -73,7 +73,7 @@ def synthesize_photos(
     seed: int,
     settings: SynthesisSettings | None = None,
     which: Which = "largest",
-    ranges: SideRanges | None = None,
+    ranges: SideLengthRanges | None = None,
     wanted: Callable[[str], bool] | None = None,
     count: int | None = None,
     workers: int = 1,
@@ -147,7 +147,7 @@ def _make_pairs(
     names: Sequence[str],
     source: MeshSource,
     which: Which,
-    ranges: SideRanges | None,
+    ranges: SideLengthRanges | None,
     settings: SynthesisSettings,
     seed: int,
 ) -> list[_Made]:

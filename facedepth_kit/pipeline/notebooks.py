@@ -47,6 +47,11 @@ class Notebook:
         """The part of the story it belongs to, as the line below its title says (``*Part 1: Faces*``)."""
         return self._header(r"^# \*Part (\d+: .+)\*$")
 
+    @property
+    def has_sliders(self) -> bool:
+        """Whether it shows a panel to play with."""
+        return bool(self._header(r"^from (facedepth_kit\.panels)\b"))
+
     def targets(self, profile: str) -> dict[str, Path]:
         """Where each of its files lies after a run: name -> path."""
         tracked = {name: paths.figures_dir(profile) / name for name in self.outputs}

@@ -95,9 +95,9 @@ def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, st
     figure = blank_figure(11.0, 4.0)
     axes = canvas_of(figure)
     colours = {
-        "InputLayer": ("#ffffff", "depth in and out, -1 to 1"),
-        "Conv2D": ("#7fb0dc", "convolution 3x3 (narrower: halves)"),
-        "Conv2DTranspose": ("#8ecf9a", "transposed convolution 3x3, doubles"),
+        "InputLayer": ("#ffffff", "depth, -1 to 1"),
+        "Conv2D": ("#7fb0dc", "convolution 3x3"),
+        "Conv2DTranspose": ("#8ecf9a", "transposed convolution 3x3"),
         "Concatenate": ("#d9c27a", "concatenation"),
         "Add": ("#d7b6e0", "sum"),
     }
@@ -111,7 +111,8 @@ def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, st
         fill = colours.get(str(layer["kind"]), ("#ffffff", ""))[0]
         axes.add_patch(Rectangle((x - 0.14, y - height / 2), 0.28, height, fc=fill, ec=INK, lw=0.6))
         axes.text(x, y, str(layer["channels"]), ha="center", va="center", fontsize=8.5, color=INK)
-        axes.text(x, y - height / 2 - 0.04, str(layer["name"]), ha="center", va="top", fontsize=7.5, color=QUIET)
+        name = str(layer["name"]).replace("_", "\n")  # as wide as its box, or it would touch the next one
+        axes.text(x, y - height / 2 - 0.04, name, ha="center", va="top", fontsize=7.5, color=QUIET, linespacing=0.9)
     for before, after in itertools.pairwise(places.values()):
         _thin_line(axes, (before[0] + 0.14, before[1]), (after[0] - 0.14, after[1]))
     for end, start in skips.items():
@@ -121,8 +122,8 @@ def denoiser_drawing(layers: Sequence[Mapping[str, Any]], skips: Mapping[str, st
     for size in levels:
         axes.text(0.1, 3.0 - 0.85 * levels.index(size), f"{size}²", fontsize=8, color=QUIET, va="center")
     for index, (fill, words) in enumerate(colours.values()):
-        axes.add_patch(Rectangle((0.3 + index * 2.2, 0.15), 0.18, 0.14, fc=fill, ec=INK, lw=0.5))
-        axes.text(0.54 + index * 2.2, 0.22, words, fontsize=8.5, color=INK, va="center")
+        axes.add_patch(Rectangle((0.3 + index * 2.2, 0.09), 0.18, 0.14, fc=fill, ec=INK, lw=0.5))
+        axes.text(0.54 + index * 2.2, 0.16, words, fontsize=8.5, color=INK, va="center")
     axes.text(5.5, 3.86, title, fontsize=10, color=INK, ha="center", va="center", weight="bold")
     return figure
 

@@ -105,7 +105,7 @@ from facedepth_kit.pipeline.notebooks import NOTEBOOKS
 
 def row(notebook):
     """A row of the map: from the notebook's own header, and from what the pipeline knows of it."""
-    sliders = " *(sliders)*" if "_panel(" in notebook.source.read_text(encoding="utf-8") else ""
+    sliders = " *(sliders)*" if notebook.has_sliders else ""
     return {
         "part": notebook.part,
         "notebook": f"[{notebook.name}]({notebook.name}.ipynb)",

@@ -47,13 +47,14 @@ work
 import shutil
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from facedepth_kit.faces.photos.planted import plant
 
 count = work.profile.calibration_pairs
 folder = work.cache_folder("planted photos", f"{count} {work.seed}", ["facedepth_kit.faces.photos.planted"])
 shutil.rmtree(folder, ignore_errors=True)
-planted = plant(folder, count, work.rng("photos"), people=max(count // 20, 3))
+planted = plant(folder, count, work.rng("photos"), people=max(count // 20, 3), progress=work.by_hand)
 print(f"{len(planted)} photos in {len(list(folder.iterdir()))} folders")
 
 # %%
@@ -118,7 +119,8 @@ from facedepth_kit.faces.photos.screening import learn_ranges, load_ranges, save
 published = {name: int(entry["count"]) for name, entry in rows("I").items()}
 examples = min(published["well_formed_exemplars"], 3 * count)
 rng = work.rng("examples")
-well_formed = (mesh_vertices(draw_face(rng)) for _ in range(examples))
+bar = tqdm(range(examples), desc="examples", unit="face", disable=not work.by_hand, leave=False)
+well_formed = (mesh_vertices(draw_face(rng)) for _ in bar)
 ranges = learn_ranges(well_formed, mesh_triangles(), source="parametric faces")
 print(f"{len(ranges.low):,} sides; at most {ranges.outside_limit:.1%} of them may lie outside")
 print(f"and none by more than {ranges.excess_limit:.0%} of its usual length")

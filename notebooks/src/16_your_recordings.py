@@ -29,7 +29,7 @@
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
 seed = 2023
 output = ""  # empty: a folder of your own, build/<profile>/output, so that no shipped figure changes
-unit_mm = 1.0  # of your own recordings: millimetres a step
+unit_mm = None  # of your own recordings: millimetres a step; None: what recording.json says, or 1
 suffixes = ["_infrared.png", "_color.png"]  # aligned pictures beside them, in which to look for the face
 
 # %%
@@ -227,7 +227,7 @@ rows = [{"enhancer": name, "frames": 0} for name in names]
 if own and suffix:
     from itertools import islice
 
-    frames = islice(open_recordings(data_dir(), unit_mm=None if unit_mm == 1.0 else unit_mm), len(own))
+    frames = islice(open_recordings(data_dir(), unit_mm=unit_mm), len(own))
     report = evaluate_recordings(frames, names, rng=work.rng("punched holes"))
     rows = summary_rows(report.measures, report.punched, report.moved)
 
@@ -236,7 +236,9 @@ caption = (
     "Means over the frames of your own in which Dlib finds a face (0 frames: none in the data folder). measured_bias: "
     "the output is joined to what was measured (ours)."
 )
-work.save_table("recordings_measures", rows, caption, digits=3)
+compact = ["enhancer", "frames", "noise_mm", "changed", "nose_mm", "punched_filled", "punched_rmse_mm"]
+short = [{name: row[name] for name in compact if name in row} for row in rows]
+work.save_table("recordings_measures", rows, caption, digits=3, shown=short)
 
 # %% [markdown]
 # ## What real sensors gave
@@ -246,26 +248,26 @@ work.save_table("recordings_measures", rows, caption, digits=3)
 #
 # **Predict.** These sensors leave few holes in a face. What can an enhancer still improve, and what can it only
 # damage?
+#
+# *noise_mm* is the roughness of measured pixels, *changed* how much of what was measured was changed (in percent),
+# *nose_mm* how far the nose stands out, *filled* the share of punched pixels that were filled, and *rmse_mm* the error
+# there.
 
 # %%
-from IPython.display import Markdown, display
+from IPython.display import display
 
-from facedepth_kit.common.tables import markdown_table
+from facedepth_kit.common.tables import shown_table
 from facedepth_kit.enhancers.frames import carries_measured_bias
 from facedepth_kit.evaluation.recordings import kept_tables
+from facedepth_kit.pipeline.workspace import ShownTable
 
-shown = ["enhancer", "frames", "roughness", "holes", "noise_mm", "changed", "landmark_holes", "pad_error", "nose_mm"]
+short = {"punched_filled": "filled", "punched_rmse_mm": "rmse_mm"}
 for title, table in kept_tables().items():
     joined = table["enhancer"].map(carries_measured_bias)  # outputs joined to what was measured, as in enhance
     table["enhancer"] += joined.map({True: " + measured bias", False: ""})
-    text = markdown_table(table[shown], digits=3)
-    display(Markdown(f"**{title.replace('_', ' ')}**\n\n{text}"))
-
-# %%
-shown = ["enhancer", "punched_filled", "punched_rmse_mm", "punched_median_frame_mm"]
-for title, table in kept_tables().items():
-    text = markdown_table(table[shown], digits=2)
-    display(Markdown(f"**{title.replace('_', ' ')}, at punched holes**\n\n{text}"))
+    table = table.rename(columns=short)[["enhancer", "noise_mm", "changed", "nose_mm", *short.values()]]
+    caption = f"{title.replace('_', ' ')}. All columns: `figures/recordings/{title}.csv`."
+    display(ShownTable(shown_table(table, digits=2), caption))
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -273,7 +275,7 @@ for title, table in kept_tables().items():
 # It can remove noise (*noise_mm*) and close the few holes at landmarks. It does damage where *changed* is large and
 # the nose gets shorter (*nose_mm*): decimation by eight (De-M8) does both. At punched holes, where the sensor's value
 # is known, filters that copy a neighbour are off by a centimetre or so. OpenCV's inpainting is hard to beat: by the
-# root mean square, DL-Kit-1 alone does so with both sensors. Compare *punched_filled*, too: an enhancer that fills
+# root mean square, DL-Kit-1 alone does so with both sensors. Compare *filled*, too: an enhancer that fills
 # hardly any of the holes is measured at hardly any pixel.
 # </details>
 #

@@ -121,13 +121,16 @@ class Planted:
         return points
 
 
-def plant(folder: Path, count: int, rng: np.random.Generator, *, people: int) -> list[Planted]:
+def plant(folder: Path, count: int, rng: np.random.Generator, *, people: int, progress: bool = False) -> list[Planted]:
     """Write ``count`` photos, a third of them faulty (each fault at least once), and say what is wrong with which.
 
     ``people`` portraits are rendered; a person's photos differ in crop, size and light, and each has a face of its own
     for a mesh. Copies are equal to a good photo byte by byte; photos that are too large have 1,025 pixels or more.
     """
-    portraits = [draw_portrait(draw_face(rng), rng, size_px=160).picture for _ in range(people)]
+    from tqdm.auto import tqdm
+
+    bar = tqdm(range(people), desc="portraits", unit="face", disable=not progress, leave=False)
+    portraits = [draw_portrait(draw_face(rng), rng, size_px=160).picture for _ in bar]
     faults = [(fault, strength) for fault in DISTORTIONS for strength in STRENGTHS]
     kinds = [*((GOOD, "") for _ in range(round(count * 2 / 3)))]
     kinds += [(COPY, ""), (LARGE, "")] * max(count // 30, 1)
@@ -136,9 +139,8 @@ def plant(folder: Path, count: int, rng: np.random.Generator, *, people: int) ->
     planted: list[Planted] = []
     good: list[str] = []
     # Copies come last, in a folder that sorts behind the others: the first of a set of equal files is kept.
-    for number, (fault, strength) in enumerate(
-        sorted((kinds[place] for place in order), key=lambda kind: kind[0] == COPY)
-    ):
+    kinds = sorted((kinds[place] for place in order), key=lambda kind: kind[0] == COPY)
+    for number, (fault, strength) in enumerate(tqdm(kinds, desc="photos", disable=not progress, leave=False)):
         name = f"copies/{number:05d}.jpg" if fault == COPY else f"{number % 10}/{number:05d}.jpg"
         if fault == COPY:
             data = (folder / good[int(rng.integers(len(good)))]).read_bytes()

@@ -67,7 +67,7 @@ class Shape:
 
 
 @dataclass(frozen=True, eq=False)
-class SideRanges:
+class SideLengthRanges:
     """What lengths the sides of well-formed faces have, for one topology.
 
     ``low`` and ``high`` float32 (S,) are lengths in mean side lengths, in the order of :func:`edges`;
@@ -120,7 +120,7 @@ def topology_digest(triangles: IntArray) -> str:
 
 def learn_ranges(
     examples: Iterable[npt.NDArray[np.floating]], triangles: IntArray, *, source: str, losses: float = LOSSES
-) -> SideRanges:
+) -> SideLengthRanges:
     """Ranges and limits from well-formed examples: vertices (V, 3) each, in any unit, all with the same triangles.
 
     Examples are read once and spooled to a temporary file, one row of lengths each. Eight parts of them are held out
@@ -162,12 +162,12 @@ def learn_ranges(
 
 def _ranges(
     parts: FloatArray, outside: float, excess: float, count: int, triangles: IntArray, source: str
-) -> SideRanges:
+) -> SideLengthRanges:
     low, high = parts[0].min(axis=0), parts[1].max(axis=0)
-    return SideRanges(low, high, outside, excess, count, topology_digest(triangles), source)
+    return SideLengthRanges(low, high, outside, excess, count, topology_digest(triangles), source)
 
 
-def save_ranges(path: str | Path, ranges: SideRanges, *, overwrite: bool = False) -> None:
+def save_ranges(path: str | Path, ranges: SideLengthRanges, *, overwrite: bool = False) -> None:
     """Write ranges as an NPZ file, whole or not at all."""
     content = io.BytesIO()
     np.savez_compressed(
@@ -184,7 +184,7 @@ def save_ranges(path: str | Path, ranges: SideRanges, *, overwrite: bool = False
         temporary.write_bytes(content.getvalue())
 
 
-def load_ranges(path: str | Path, triangles: IntArray | None = None) -> SideRanges:
+def load_ranges(path: str | Path, triangles: IntArray | None = None) -> SideLengthRanges:
     """Read ranges that :func:`save_ranges` wrote; with ``triangles``, only those learnt on this topology.
 
     Raises :class:`KitError` for a missing, damaged or foreign file.
@@ -195,7 +195,7 @@ def load_ranges(path: str | Path, triangles: IntArray | None = None) -> SideRang
             if int(stored["format"]) != FORMAT:
                 raise KitError(f"{path}: found format {int(stored['format'])}, expected {FORMAT}")
             outside, excess = (float(limit) for limit in stored["limits"])
-            ranges = SideRanges(
+            ranges = SideLengthRanges(
                 stored["low"].astype(np.float32),
                 stored["high"].astype(np.float32),
                 outside,
@@ -263,7 +263,7 @@ def screen(
     output: str | Path,
     *,
     meshes: Meshes | None = None,
-    ranges: SideRanges | None = None,
+    ranges: SideLengthRanges | None = None,
     triangles: IntArray | None = None,
     largest_px: int = LARGEST_PX,
     overwrite: bool = False,
@@ -492,7 +492,7 @@ def _verdicts(
     folder: Path,
     largest_px: int,
     meshes: Meshes,
-    ranges: SideRanges,
+    ranges: SideLengthRanges,
     sides: IntArray,
     progress: bool,
 ) -> str:

@@ -26,7 +26,7 @@ from facedepth_kit.faces.photos.screening import (
     Counts,
     Found,
     Shape,
-    SideRanges,
+    SideLengthRanges,
     as_table_1,
     edges,
     kept_photos,
@@ -44,9 +44,9 @@ TRIANGLES = np.array([[0, 1, 2], [2, 1, 3]], np.int32)  # a square, cut along 1-
 SQUARE = np.array([[0, 0, 0], [3, 0, 0], [0, 4, 0], [3, 4, 0]], np.float32)
 
 
-def ranges(low: float, high: float, outside: float, excess: float) -> SideRanges:
+def ranges(low: float, high: float, outside: float, excess: float) -> SideLengthRanges:
     bounds = (np.full(5, low, np.float32), np.full(5, high, np.float32))
-    return SideRanges(*bounds, outside, excess, 9, topology_digest(TRIANGLES), "squares")
+    return SideLengthRanges(*bounds, outside, excess, 9, topology_digest(TRIANGLES), "squares")
 
 
 def bowls(count: int, seed: int) -> Iterator[npt.NDArray[np.float32]]:
