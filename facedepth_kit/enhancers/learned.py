@@ -13,9 +13,9 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, check_depth, from_unit, to_unit
+from facedepth_kit.networks.build import build_network, sizes
 from facedepth_kit.networks.cards import ModelCard, check_weights, network_files, retrain_command
 from facedepth_kit.networks.forward import compiled_forward
-from facedepth_kit.networks.unet import SIZES, build_unet
 from facedepth_kit.networks.weights import load_weights
 
 FloatArray = npt.NDArray[np.float32]
@@ -30,14 +30,14 @@ class _Network:
         import keras
 
         card = ModelCard.read(card_path)
-        if card.size not in SIZES:
-            raise KitError(f"{card_path}: found size {card.size!r}, expected one of {', '.join(SIZES)}")
+        if card.size not in sizes():
+            raise KitError(f"{card_path}: found size {card.size!r}, expected one of {', '.join(sizes())}")
         _, weights = check_weights(card_path)
         self.card = card
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy("float32")  # a trainer in this process may have set another one
         try:
-            self.model = build_unet(card.size, head_channels=card.head_channels)
+            self.model = build_network(card.size, head_channels=card.head_channels)
         finally:
             keras.config.set_dtype_policy(policy)
         load_weights(self.model, weights)

@@ -12,8 +12,8 @@ from facedepth_kit.depth import SIZE, DepthImage
 from facedepth_kit.enhancers.filters import REMARKED, TABLE_II
 from facedepth_kit.evaluation.published import Claim, Verdict
 from facedepth_kit.networks import ddrnet
+from facedepth_kit.networks.build import build_network, sizes
 from facedepth_kit.networks.cards import ModelCard, network_files
-from facedepth_kit.networks.unet import SIZES, build_unet
 
 if TYPE_CHECKING:
     import keras
@@ -110,5 +110,5 @@ def network_of(name: str) -> keras.Model:
     path = network_files(name)[0]
     if path.is_file():
         card = ModelCard.read(path)
-        return build_unet(card.size, head_channels=card.head_channels)
-    return build_unet(name if name in SIZES else name.rsplit("-", 1)[0])
+        return build_network(card.size, head_channels=card.head_channels)
+    return build_network(name if name in sizes() else name.rsplit("-", 1)[0])

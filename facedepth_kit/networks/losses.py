@@ -47,6 +47,21 @@ def surface_loss(target: Any, prediction: Any) -> Any:
     return depth + 0.03 * ops.mean(entropy)
 
 
+def slope_loss(target: Any, prediction: Any) -> Any:
+    """:func:`surface_loss` plus half the absolute error of the steps to the right and down, so that relief looks right.
+
+    A step counts where both of its pixels lie on the surface. Shapes as for :func:`surface_loss`.
+    """
+    from keras import ops
+
+    mask = target[..., 1]
+    error = prediction[..., 0] - target[..., 0]
+    right = ops.abs(error[:, :, 1:] - error[:, :, :-1]) * mask[:, :, 1:] * mask[:, :, :-1]
+    down = ops.abs(error[:, 1:] - error[:, :-1]) * mask[:, 1:] * mask[:, :-1]
+    steps = (ops.sum(right) + ops.sum(down)) / (ops.sum(mask) + 1.0)
+    return surface_loss(target, prediction) + 0.5 * steps
+
+
 def masked_l1(target: Any, prediction: Any) -> Any:
     """Mean absolute error where something was measured; ``target`` (n, h, w, 2) holds depth and that mask (0 or 1)."""
     from keras import ops
@@ -59,5 +74,8 @@ LOSSES: dict[str, Callable[[Any, Any], Any]] = {
     "image": image_loss,
     "face": face_loss,
     "surface": surface_loss,
+    "slope": slope_loss,
     "masked": masked_l1,
 }
+# These teach a network two channels, depth and validity; the others depth alone.
+TWO_CHANNELS = ("surface", "slope")

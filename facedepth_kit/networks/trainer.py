@@ -74,7 +74,7 @@ class TrainingSettings:
     policy; heads stay float32.
     """
 
-    loss: Literal["image", "face", "surface", "masked"] = "face"
+    loss: Literal["image", "face", "surface", "slope", "masked"] = "face"
     learning_rate: float = 1e-3
     final_rate_share: float = 0.02
     warmup_steps: int = 100

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import load_yaml, settings_hash, to_dict
 from facedepth_kit.depth import SIZE
+from facedepth_kit.networks.build import build_network, sizes
 from facedepth_kit.networks.cards import RECIPES, Faces, ModelCard, check_weights, network_files, write_network
+from facedepth_kit.networks.losses import TWO_CHANNELS
 from facedepth_kit.networks.trainer import Progress, TrainingSettings, train
-from facedepth_kit.networks.unet import SIZES, build_unet
 from facedepth_kit.networks.weights import Storage, load_weights
 from facedepth_kit.pairs.store import PairStore, SynthesisSettings, synthesize
 from facedepth_kit.pairs.training_batches import Stage, StoreBatches
@@ -31,9 +32,10 @@ NARROWED = 0.1  # new channels of a widened head start at this share of their ra
 class Recipe:
     """How a network is trained, stage after stage; counts are the paper's, and scale by one fraction.
 
-    ``size`` names the U-Net (Table III), ``start_from`` the network whose weights it begins with. ``synthesis`` says
-    how pairs are made; a stage's hole values replace its own. ``validity_threshold`` and ``fill_reach_px`` are the
-    model card's. ``fraction`` is the share of the paper's counts that the stages hold (:meth:`at`).
+    ``size`` names the network (Table III, or ``DL-Small``), ``start_from`` the one whose weights it begins with.
+    ``synthesis`` says how pairs are made; a stage's hole values replace its own. ``validity_threshold`` and
+    ``fill_reach_px`` are the model card's. ``fraction`` is the share of the paper's counts that the stages hold
+    (:meth:`at`).
     """
 
     name: str = "DL-Delta-1"
@@ -50,8 +52,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise KitError(f"name: found {self.name!r}, expected letters, digits, dots and dashes")
-        if self.size not in SIZES:
-            raise KitError(f"size: found {self.size!r}, expected one of {', '.join(SIZES)}")
+        if self.size not in sizes():
+            raise KitError(f"size: found {self.size!r}, expected one of {', '.join(sizes())}")
         if self.batch < 1:
             raise KitError(f"batch: found {self.batch}, expected 1 or more")
 
@@ -67,12 +69,12 @@ class Recipe:
 
     @property
     def head_channels(self) -> int:
-        """Channels of the network's output: depth, and with the surface loss its validity."""
-        return 2 if self.training.loss == "surface" else 1
+        """Channels of the network's output: depth, and with some losses its validity."""
+        return 2 if self.training.loss in TWO_CHANNELS else 1
 
     def build(self, side: int | None = None) -> keras.Model:
         """The untrained network, for images of any size or of one side."""
-        return build_unet(self.size, head_channels=self.head_channels, side=side)
+        return build_network(self.size, head_channels=self.head_channels, side=side)
 
     def at_full_resolution(self) -> Recipe:
         """The recipe without the economy of smaller images."""
@@ -209,7 +211,7 @@ def _start(recipe: Recipe, weights_dir: str | Path | None) -> tuple[list[npt.NDA
     card, path = check_weights(card_path)
     if card.size != recipe.size or card.head_channels > recipe.head_channels:
         raise KitError(f"{card_path}: found weights of {card.size}, expected {recipe.size}'s to start {recipe.name}")
-    source = build_unet(card.size, head_channels=card.head_channels)
+    source = build_network(card.size, head_channels=card.head_channels)
     load_weights(source, path)
     weights = source.get_weights()
     if card.head_channels < recipe.head_channels:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import settings_hash
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, to_unit
+from facedepth_kit.networks.losses import TWO_CHANNELS
 from facedepth_kit.networks.trainer import Batch, FloatArray
 from facedepth_kit.pairs.augmentation import SceneSettings, draw_training_pair
 from facedepth_kit.pairs.degradation import HoleValues
@@ -78,7 +79,7 @@ def make_batch(
         target = [to_unit(truth)]
         if loss == "face":
             target.append(face_weight(truth))
-        elif loss == "surface":
+        elif loss in TWO_CHANNELS:
             target.append((truth != HOLE).astype(np.float32))
         top, left = rng.integers(0, step, 2)
         inputs.append(to_unit(degraded)[top::step, left::step, None])

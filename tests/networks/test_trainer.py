@@ -15,7 +15,7 @@ import pytest
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.networks.ddrnet import build_ddrnet
-from facedepth_kit.networks.losses import face_loss, image_loss, masked_l1, surface_loss
+from facedepth_kit.networks.losses import face_loss, image_loss, masked_l1, slope_loss, surface_loss
 from facedepth_kit.networks.trainer import CHECKPOINT, Batch, TrainingSettings, learning_rate, train
 from facedepth_kit.networks.weights import read_arrays, write_arrays
 
@@ -164,6 +164,10 @@ def test_the_losses_by_hand() -> None:
     prediction[0, 0, 0, 0], prediction[0, 1, 1, 0] = 0.5, 0.9  # the second error lies off the surface
     # |0.5| + 4 * 0.25 over (2 + 1) pixels; logits of 0 cost ln 2 each
     assert float(surface_loss(target, prediction)) == pytest.approx(1.5 / 3 + 0.03 * np.log(2), rel=1e-5)
+    # One step within the surface, of 0.5, over (2 + 1) pixels, counts half.
+    assert float(slope_loss(target, prediction)) == pytest.approx(
+        float(surface_loss(target, prediction)) + 0.5 * 0.5 / 3, rel=1e-5
+    )
     assert float(face_loss(target, prediction[..., :1])) == pytest.approx(1.5 / 3)
     assert float(image_loss(target[..., :1], prediction[..., :1])) == pytest.approx((0.25 + 0.81) / 4)
     assert float(masked_l1(target, prediction[..., :1])) == pytest.approx(0.5 / 3)

@@ -102,3 +102,22 @@ def test_varied_training_pairs_keep_the_face_and_its_proportions(store: PairStor
         both = (truth != HOLE) & (degraded != HOLE)
         assert both.sum() > 0.2 * face.sum()
     assert (coarsen(pair.ground_truth, 100) != HOLE).sum() == pytest.approx(face.sum(), rel=0.03)
+
+
+def test_pairs_as_cameras_show_them(store: PairStore) -> None:
+    settings = SceneSettings(camera_share=1.0)
+    shares, errors = [], []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        truth, degraded = draw_training_pair(store[0], store[1], store.settings.degradation, settings, rng)
+        assert truth.shape == degraded.shape == (256, 256)
+        assert truth.dtype == degraded.dtype == np.uint16
+        again = draw_training_pair(
+            store[0], store[1], store.settings.degradation, settings, np.random.default_rng(seed)
+        )
+        np.testing.assert_array_equal(again, (truth, degraded))
+        both = (truth != HOLE) & (degraded != HOLE)
+        shares.append(both.sum() / max((truth != HOLE).sum(), 1))
+        errors.append(np.median(np.abs(truth[both] - degraded[both].astype(float))) * 250 / 65534 if both.any() else 0)
+    assert 0.3 < np.mean(shares) < 0.95  # holes, but not too many
+    assert 0.2 < np.median(errors) < 4.0  # millimetres of 25 cm: the noise of depth cameras
