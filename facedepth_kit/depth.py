@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import FRAME_PX
 from facedepth_kit.common.paths import write_atomically
 
 SIZE = 256
@@ -110,18 +111,12 @@ def read_png(path: str | Path) -> DepthImage:
 
     Raises :class:`KitError` when there is no such file or it is not a 16-bit grey image of that size.
     """
-    import cv2
+    from facedepth_kit.common.pictures import read_pixels
 
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise KitError(f"{path}: found no readable file ({error.strerror}), expected a depth image") from error
-    depth = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
-    if depth is None:
-        raise KitError(f"{path}: found an empty or damaged file, expected a 16-bit PNG of {SIZE}x{SIZE}")
+    depth = read_pixels(Path(path), FRAME_PX, f"a 16-bit PNG of {SIZE}x{SIZE}")
     if depth.ndim != 2:
         raise KitError(f"{path}: found a colour picture, expected one 16-bit channel of {SIZE}x{SIZE}")
-    return check_depth(np.asarray(depth), str(path))
+    return check_depth(depth, str(path))
 
 
 def write_png(path: str | Path, depth: DepthImage, *, overwrite: bool = False) -> None:

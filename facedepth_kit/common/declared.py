@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 
 T = TypeVar("T")
 
 LONGEST_FILE = 256_000_000  # bytes
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 def read_json(path: Path, kind: type[T]) -> T:
     """Read a JSON file as ``kind``, a type that msgspec knows. Raises :class:`KitError`, naming the file."""
-    try:
-        if (size := path.stat().st_size) > LONGEST_FILE:
-            raise KitError(f"{path}: found {size:,} bytes, expected at most {LONGEST_FILE:,}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise KitError(f"{path}: found a file that cannot be read ({error.strerror}), expected JSON") from None
+    data = read_file(path, "JSON", most=LONGEST_FILE)
     content: T = decode_json(path, data.removeprefix(b"\xef\xbb\xbf"), kind)
     return content
 
@@ -31,12 +29,18 @@ def read_json(path: Path, kind: type[T]) -> T:
 def decode_json(path: Path, data: bytes | msgspec.Raw, kind: Any, *, within: str = "") -> Any:
     """The same of data in memory: ``path`` is the file it comes from, ``within`` the field that it stands in."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.DecodeError as error:
+            if "surrogate" not in str(error):
+                raise
+            # Names of files need not be text; what Python writes for such bytes, msgspec's own reader refuses.
+            return msgspec.convert(json.loads(bytes(data)), kind)
     except RecursionError:
         raise KitError(f"{path}: found values nested without end, expected JSON") from None
     except msgspec.ValidationError as error:
         raise KitError(f"{path}: {_in_words(str(error), data, within)}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError):
         raise KitError(f"{path}: found a damaged file, expected JSON") from None
 
 

@@ -12,10 +12,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import TEMPORARY, remove_temporary, write_atomically
+
+T = TypeVar("T")
 
 LOCK = ".lock"
 
@@ -108,17 +111,19 @@ def remove_parts(folder: Path, name: str, parts: Sequence[str]) -> None:
     (folder / name).unlink(missing_ok=True)
 
 
-def read_description(path: Path, holds: str) -> dict[str, Any]:
+@overload
+def read_description(path: Path, holds: str) -> dict[str, Any]: ...
+@overload
+def read_description(path: Path, holds: str, kind: type[T]) -> T: ...
+def read_description(path: Path, holds: str, kind: Any = dict[str, Any]) -> Any:
     """What a folder says of itself. Raises :class:`KitError` naming the file for a missing or damaged one."""
+    if not path.exists():
+        raise KitError(f"{path.parent}: found no {path.name}, expected {holds}")
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise KitError(f"{path.parent}: found no {path.name}, expected {holds}") from None
-    except (OSError, ValueError, RecursionError):
-        raise KitError(f"{path}: found no readable JSON, expected the description of {holds}") from None
-    if not isinstance(known, dict):
-        raise KitError(f"{path}: found {type(known).__name__}, expected the description of {holds}")
-    return known
+        return read_json(path, kind)
+    except KitError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise KitError(f"{path}: found no readable JSON ({reason}), expected the description of {holds}") from None
 
 
 def write_description(path: Path, description: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 from facedepth_kit.common.paths import write_atomically
 
 T = TypeVar("T")
@@ -62,15 +63,10 @@ def load_yaml(kind: type[T], path: str | Path) -> T:
     """Read settings from a YAML file; raises :class:`KitError` naming the file."""
     import yaml
 
+    text = read_file(Path(path), "settings", most=LONGEST_FILE)
     try:
-        if (size := Path(path).stat().st_size) > LONGEST_FILE:
-            raise KitError(f"found {size:,} bytes, expected settings of at most {LONGEST_FILE:,}")
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(text.decode("utf-8"))
         return from_dict(kind, values if values is not None else {})
-    except FileNotFoundError:
-        raise KitError(f"{path}: no such settings file") from None
-    except OSError as error:
-        raise KitError(f"{path}: found a file that cannot be read ({error.strerror}), expected settings") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or an integer of 5000 digits
         line = next(iter(str(error).splitlines()), "")
         raise KitError(f"{path}: found no readable YAML ({line}), expected settings") from None

@@ -9,20 +9,22 @@ from __future__ import annotations
 import csv
 import json
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import numpy as np
 
 from facedepth_kit.cameras.recorded.face_crop import FaceCrop, Square
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.sources import Recordings
+from facedepth_kit.common.arrays import Kind, read_npz
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
-from facedepth_kit.depth import DepthImage, DepthRange
+from facedepth_kit.depth import SIZE, DepthImage, DepthRange
 from facedepth_kit.evaluation.falsification import falsification
 from facedepth_kit.evaluation.landmarks import landmark_holes
 from facedepth_kit.evaluation.pad import geometric_pad
@@ -34,8 +36,44 @@ Enhance = Callable[[DepthImage], DepthImage]
 Prepare = Callable[[Iterable[RecordedFrame], list[LeftOut]], Iterator[FaceCrop]]
 
 INDEX = "index.json"
-ARRAYS = ("depth", "mask", "landmarks", "marks", "outline", "picture")
+POINTS = Kind("float64", (None, 2))
+ARRAYS = {
+    "depth": Kind("uint16", (SIZE, SIZE)),
+    "mask": Kind("bool", (SIZE, SIZE)),
+    "landmarks": POINTS,
+    "marks": POINTS,
+    "outline": POINTS,
+    "picture": None,
+}
 NAMES = ("name", "person", "session", "variant", "simulated", "unit_mm", "frame_size")
+
+
+class _Range(TypedDict):
+    near_mm: float
+    span_mm: float
+
+
+class _Entry(TypedDict):
+    """A prepared image in ``index.json``: what :class:`FaceCrop` has of it beside its arrays."""
+
+    name: str
+    person: str
+    session: str
+    variant: str
+    simulated: bool
+    unit_mm: float
+    frame_size: tuple[int, int]
+    depth_range: _Range
+    square: tuple[float, float, float]
+
+
+class _Index(msgspec.Struct, frozen=True):
+    """``index.json``."""
+
+    simulated: bool
+    images: list[_Entry]
+    left_out: list[LeftOut]
+    damaged: list[str]
 
 
 class FaceStore:
@@ -47,13 +85,11 @@ class FaceStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            content = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            content = read_json(self.folder / INDEX, _Index)
+        except KitError as error:
             raise KitError(f"{self.folder}: found no prepared images ({error}), expected {INDEX}") from None
-        self.entries: list[dict[str, Any]] = content["images"]
-        self.simulated = bool(content["simulated"])
-        self.left_out = [LeftOut(**entry) for entry in content["left_out"]]
-        self.damaged: list[str] = content["damaged"]
+        self.entries, self.simulated = content.images, content.simulated
+        self.left_out, self.damaged = content.left_out, content.damaged
 
     def __len__(self) -> int:
         """How many images were prepared."""
@@ -63,15 +99,10 @@ class FaceStore:
         """One image; raises :class:`KitError` when its file is damaged."""
         entry = self.entries[index]
         path = self.folder / f"{range(len(self))[index]:05d}.npz"
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ARRAYS if name in file}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise KitError(f"{path}: found a damaged file ({error}), expected a prepared image") from error
-        names = {key: entry[key] for key in NAMES} | {"frame_size": tuple(entry["frame_size"])}
-        return FaceCrop(
-            **arrays, **names, depth_range=DepthRange(**entry["depth_range"]), square=Square(*entry["square"])
-        )
+        arrays: dict[str, Any] = read_npz(path, ARRAYS, optional=ARRAYS.keys() - {"depth"})
+        names: dict[str, Any] = {key: value for key, value in entry.items() if key in NAMES}
+        depth_range = DepthRange(**entry["depth_range"])
+        return FaceCrop(**arrays, **names, depth_range=depth_range, square=Square(*entry["square"]))
 
     def __iter__(self) -> Iterator[FaceCrop]:
         """All images, in order."""
@@ -80,7 +111,7 @@ class FaceStore:
     def find(self, **wanted: str) -> FaceCrop | None:
         """The first image whose ``person``, ``session``, ``variant`` or ``name`` are as given, or None."""
         for index, entry in enumerate(self.entries):
-            if all(entry[key] == value for key, value in wanted.items()):
+            if wanted.items() <= entry.items():
                 return self[index]
         return None
 

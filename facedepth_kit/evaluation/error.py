@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit import enhancers
+from facedepth_kit.common.arrays import Kind, read_npz
+from facedepth_kit.common.declared import Count
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import run_jobs
 from facedepth_kit.common.parts import open_parts, read_description
@@ -233,6 +235,14 @@ def evaluate_parts(
     return ErrorParts(folder)
 
 
+class Described(msgspec.Struct, frozen=True):
+    """What :class:`ErrorParts` needs of ``errors.json``."""
+
+    names: list[str]
+    count: Count
+    part: Count
+
+
 class ErrorParts:
     """Errors per image in a folder, as :func:`evaluate_parts` wrote them, read a part at a time.
 
@@ -241,20 +251,19 @@ class ErrorParts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        known = read_description(folder / DESCRIPTION, "errors of enhancers")
-        self.names: list[str] = known["names"]
-        self.count: int = known["count"]
-        self.part: int = known["part"]
+        known = read_description(folder / DESCRIPTION, "errors of enhancers", Described)
+        self.names, self.count, self.part = known.names, known.count, known.part
 
     def __iter__(self) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Errors over the face and over the full image, float64 (names, pairs of the part) each, in order."""
         for start in range(0, self.count, self.part):
             path = part_path(self.folder, start)
+            kind = Kind("float64", (len(self.names), min(self.part, self.count - start)))
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    yield file["face"], file["image"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                raise KitError(f"{path}: found no part ({error}), expected one; run the same command again") from error
+                arrays = read_npz(path, {"face": kind, "image": kind})
+            except KitError as error:
+                raise KitError(f"{error}; remove it and run the same command again") from None
+            yield arrays["face"], arrays["image"]
 
     def summaries(self, area: Area = "face", count: int | None = None) -> dict[str, ErrorSummary]:
         """The columns of Table IV for every enhancer, on the first ``count`` pairs; moments are merged part by part."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import own_networks_dir, weights_dirs, write_atomically
 from facedepth_kit.networks.weights import Storage, load_weights, save_weights, sha256_of
@@ -75,15 +77,13 @@ class ModelCard:
     @staticmethod
     def read(path: str | Path) -> ModelCard:
         """Read and check a model card. Raises :class:`KitError` if the file is missing, no JSON, or lacks a field."""
-        import msgspec
-
         path = Path(path)
+        if not path.exists():
+            raise KitError(f"{path}: no such file, expected a model card ({retrain_command(path.stem)})")
         try:
-            card = msgspec.json.decode(path.read_bytes(), type=ModelCard)
-        except FileNotFoundError:
-            raise KitError(f"{path}: no such file, expected a model card ({retrain_command(path.stem)})") from None
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise KitError(f"{path}: found no model card ({error}), expected {retrain_command(path.stem)}'s") from None
+            card = read_json(path, ModelCard)
+        except KitError as error:
+            raise KitError(f"{error} (a model card, which {retrain_command(path.stem)} writes)") from None
         if card.head_channels not in (1, 2) or not 0 < card.validity_threshold < 1:
             found = f"{card.head_channels} channels, threshold {card.validity_threshold}"
             raise KitError(f"{path}: found {found}, expected 1 or 2, and a threshold within 0..1")
@@ -143,7 +143,11 @@ def own_networks() -> list[str]:
 
 
 def refuse_existing_network(name: str, folder: str | Path, *, overwrite: bool) -> None:
-    """Raise :class:`KitError` where weights of that name would be overwritten, before long work begins."""
+    """Raise :class:`KitError` for a name that is none or taken, before long work begins."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,99}", name):
+        raise KitError(f"name: found {name[:60]!r}, expected letters, digits, points and hyphens, as in DL-Delta-1")
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise KitError(f"{folder}: found a file, expected a folder for the weights")
     for path in network_files(name, folder):
         if path.exists() and not overwrite:
             raise KitError(f"{path}: exists, expected a new name or --overwrite")

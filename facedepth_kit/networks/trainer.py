@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.declared import decode_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import settings_hash
 from facedepth_kit.networks.losses import LOSSES
@@ -31,6 +33,7 @@ FloatArray = npt.NDArray[np.float32]
 Batch = tuple[FloatArray, FloatArray]
 CHECKPOINT = "checkpoint.safetensors"
 PREPARING_THREADS = 2
+Counted = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Batches(Protocol):
@@ -94,11 +97,11 @@ class TrainingSettings:
 class Progress:
     """Where a run stands: epochs finished, steps, images seen, losses by epoch, the best loss on the present data."""
 
-    epoch: int = 0
-    steps: int = 0
-    images: int = 0
+    epoch: Counted = 0
+    steps: Counted = 0
+    images: Counted = 0
     losses: list[float] = field(default_factory=list)
-    best_loss: float = math.inf
+    best_loss: float | None = None
     seconds: float = 0.0
 
 
@@ -137,14 +140,15 @@ def train(
         while progress.epoch < batches.epochs and (stop_after_s is None or time.monotonic() - began < stop_after_s):
             epoch_began = time.monotonic()
             if batches.new_data(progress.epoch):
-                progress.best_loss = math.inf
+                progress.best_loss = None
             steps = batches.steps(progress.epoch)
             loss = _run_epoch(model, batches, progress.epoch)
+            _check_finite(f"weights: found some after epoch {progress.epoch + 1}", model.get_weights())
             progress.steps += steps
             progress.images += steps * batches.batch_size
             progress.losses.append(loss)
             progress.epoch += 1
-            if loss < progress.best_loss:
+            if progress.best_loss is None or loss < progress.best_loss:
                 progress.best_loss, best = loss, model.get_weights()
             progress.seconds += time.monotonic() - epoch_began
             _save(folder / CHECKPOINT, model, progress, best, identity)
@@ -269,8 +273,24 @@ def _resume(path: Path, model: keras.Model, identity: str) -> tuple[Progress, li
         raise KitError(
             f"{path}: found a run with other settings or pairs, expected the same to resume; choose another folder"
         )
+    progress: Progress = decode_json(path, about.get("progress", "").encode(), Progress, within="progress")
+    wanted = {f"{kind}_{i}": v for kind in ("weight", "best") for i, v in enumerate(model.weights)}
+    wanted |= {f"optimizer_{i}": variable for i, variable in enumerate(model.optimizer.variables)}
+    for name, variable in wanted.items():
+        array = arrays.get(name)
+        if array is None or array.shape != tuple(variable.shape) or array.dtype != _numpy(variable).dtype:
+            found = "no" if array is None else f"{array.dtype} of shape {array.shape} as"
+            expected = f"{variable.dtype} of shape {tuple(variable.shape)}; delete it to start again"
+            raise KitError(f"{path}: found {found} {name}, expected {expected}")
+        _check_finite(f"{path}: found {name}", [array])
     count = len(model.weights)
     model.set_weights([arrays[f"weight_{i}"] for i in range(count)])
     for i, variable in enumerate(model.optimizer.variables):
-        variable.assign(arrays[f"optimizer_{i}"].reshape(variable.shape))
-    return Progress(**json.loads(about["progress"])), [arrays[f"best_{i}"] for i in range(count)]
+        variable.assign(arrays[f"optimizer_{i}"])
+    return progress, [arrays[f"best_{i}"] for i in range(count)]
+
+
+def _check_finite(found: str, arrays: Sequence[npt.NDArray[Any]]) -> None:
+    """Refuse arrays with values that are not finite: from there on every weight would become such."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise KitError(f"{found} with values that are not finite, expected numbers: try a lower learning_rate")

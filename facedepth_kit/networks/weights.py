@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import FILE_BYTES
 from facedepth_kit.common.paths import write_atomically
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 Storage = Literal["float32", "float16", "int8"]
 SMALL = 80_000  # kernels of fewer values keep half precision: they are where 8 bits would cost accuracy
 SCALE = ":scale"  # an 8-bit array's companion: what one step is worth, by output channel
+LARGEST_INDEX = 10_000_000  # bytes; PRNet's has 20,000
 INDEX_SUFFIX, DATA_SUFFIX = ".index", ".data-00000-of-00001"
 
 
@@ -53,10 +55,12 @@ def read_arrays(path: str | Path) -> tuple[Arrays, dict[str, str]]:
     path = Path(path)
     if not path.is_file():
         raise KitError(f"{path}: no such file, expected arrays in safetensors format")
+    size = path.stat().st_size
+    FILE_BYTES.check(path, size, f"{size:,} bytes")
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as error:
         raise KitError(f"{path}: found no readable safetensors file ({error})") from None
 
 
@@ -105,10 +109,24 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     unknown = [name for name in arrays if name.removesuffix(SCALE) not in wanted]
     if unknown:
         raise KitError(f"{path}: found no weights for {model.name} ({unknown[0]} is unknown to it)")
+    values = {}
+    for name in wanted:
+        array, scale = arrays[name], arrays.get(f"{name}{SCALE}")
+        if array.dtype not in (np.float32, np.float16, np.int8) or (scale is None) != (array.dtype != np.int8):
+            expected = "float32, float16 or int8 with a scale"
+            raise KitError(f"{path}: found {name} of type {array.dtype}, expected {expected}")
+        values[name] = array.astype(np.float32)
+        if scale is not None:
+            ends = zip(scale.shape, array.shape, strict=False)
+            fits = scale.ndim == array.ndim and all(end in (1, whole) for end, whole in ends)
+            if scale.dtype != np.float32 or not fits:
+                found = f"{scale.dtype} of shape {scale.shape}"
+                raise KitError(f"{path}: found {name}{SCALE} {found}, expected float32 that fits {array.shape}")
+            values[name] *= scale
+        if not np.isfinite(values[name]).all():
+            raise KitError(f"{path}: found values in {name} that are not finite, expected trained weights")
     for name, variable in wanted.items():
-        scale = arrays.get(f"{name}{SCALE}")
-        values = arrays[name].astype(np.float32)
-        variable.assign(values if scale is None else values * scale)
+        variable.assign(values[name])
 
 
 # --- TensorFlow's checkpoints ---------------------------------------------------------------------------------------
@@ -133,6 +151,9 @@ def load_tensorflow_checkpoint(prefix: str | Path, wanted: Mapping[str, keras.Va
     for path in (index, data):
         if not path.is_file():
             raise KitError(f"{path}: no such file, found no readable checkpoint of {network}, expected both its files")
+    for path, most in ((index, LARGEST_INDEX), (data, FILE_BYTES())):
+        if (size := path.stat().st_size) > most:
+            raise KitError(f"{path}: found {size:,} bytes, expected a checkpoint's file of at most {most:,}")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes: Mapping[str, Any] = reader.get_variable_to_shape_map()

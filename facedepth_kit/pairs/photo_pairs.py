@@ -19,11 +19,12 @@ from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import run_jobs
 from facedepth_kit.common.parts import write_description
@@ -284,16 +285,28 @@ class _Store:
         write_description(self.path / STORE, self.description | {"count": self.pairs, "origin": self._origin})
 
 
+class _FromPhoto(TypedDict):
+    photo: str
+    face: int
+    last: NotRequired[bool]
+
+
+class _Skipped(TypedDict):
+    photo: str
+    reason: str
+
+
+class _Notes(TypedDict):
+    """``shard_NNNNN_photos.json``."""
+
+    pairs: list[_FromPhoto]
+    skipped: list[_Skipped]
+
+
 def _read_json(path: Path) -> Entry:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {"pairs": list(content["pairs"]), "skipped": list(content["skipped"])}
-    except FileNotFoundError:
-        raise KitError(
-            f"{path}: missing, the store does not say which photos it holds; --overwrite starts anew"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise KitError(f"{path}: found {type(error).__name__}, expected the photos of a shard") from None
+    if not path.exists():
+        raise KitError(f"{path}: missing, the store does not say which photos it holds; --overwrite starts anew")
+    return dict(read_json(path, _Notes))
 
 
 def _write_json(path: Path, content: Entry) -> None:

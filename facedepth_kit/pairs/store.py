@@ -38,17 +38,19 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.arrays import Kind, read_npy
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.jobs import cores, run_jobs
 from facedepth_kit.common.parts import is_tidy, open_parts, read_description, write_description
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.settings import check_bounds, from_dict, settings_hash, to_dict
-from facedepth_kit.depth import CAMERA_SPAN_MM, DepthImage, DepthRange, from_millimetres, own_range
+from facedepth_kit.depth import CAMERA_SPAN_MM, SIZE, DepthImage, DepthRange, from_millimetres, own_range
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
 from facedepth_kit.networks.cards import Faces
 from facedepth_kit.pairs.degradation import DegradationSettings, HoleValues, degrade
@@ -221,13 +223,12 @@ def synthesize(
     if not overwrite and _complete(folder, description):
         return PairStore(output)
     with open_for_writing(folder, description, overwrite) as known:
-        if known is not None and count < known["count"]:
-            raise KitError(
-                f"{folder / STORE}: found {known['count']} pairs, expected at most {count}; "
-                "choose another folder or --overwrite"
-            )
-        if known is not None and count > known["count"] and known["count"] % SHARD:
-            shard_path(folder, known["count"] // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
+        before = count if known is None else _read_description(folder).count
+        if count < before:
+            expected = f"at most {count}; choose another folder or --overwrite"
+            raise KitError(f"{folder / STORE}: found {before} pairs, expected {expected}")
+        if count > before and before % SHARD:
+            shard_path(folder, before // SHARD, "degraded").unlink(missing_ok=True)  # the last shard grows
         write_description(folder / STORE, description)
         _make_shards(folder, count, seed, settings, workers or cores(), executor, progress)
     return PairStore(output)
@@ -294,12 +295,22 @@ def _make_shard(
 # --- Reading --------------------------------------------------------------------------------------------------------
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / STORE
-    description = read_description(path, HOLDS)
-    if description.get("format") != FORMAT:
-        raise KitError(f"{path}: found format {description.get('format')}, expected {FORMAT}")
-    return description
+class Description(msgspec.Struct, frozen=True):
+    """``store.json`` as it lies on disk; settings are looked at when the store is opened."""
+
+    format: int
+    count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    shard: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    settings: dict[str, Any]
+    origin: str = ""
+
+
+def _read_description(folder: Path) -> Description:
+    found = read_description(folder / STORE, HOLDS).get("format")
+    if found != FORMAT:
+        raise KitError(f"{folder / STORE}: found format {str(found)[:20]}, expected {FORMAT}")
+    return read_description(folder / STORE, HOLDS, Description)
 
 
 class PairStore:
@@ -311,11 +322,12 @@ class PairStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         description = _read_description(self.folder)
-        self.count: int = description["count"]
-        self.seed: int = description["seed"]
-        self._size: int = description["shard"]
-        self.settings = from_dict(SynthesisSettings, description["settings"])
-        self._origin = str(description.get("origin", ""))
+        self.count, self.seed, self._size = description.count, description.seed, description.shard
+        try:
+            self.settings = from_dict(SynthesisSettings, description.settings, name="settings.")
+        except KitError as error:
+            raise KitError(f"{self.folder / STORE}: {error}") from None
+        self._origin = description.origin
         if self.count < 1:
             raise KitError(f"{self.folder}: found no pairs yet, expected some; run facedepth synthesize again to go on")
 
@@ -337,29 +349,25 @@ class PairStore:
 
     def _shard(self, shard: int, what: str) -> npt.NDArray[Any]:
         path = shard_path(self.folder, shard, what)
-        expected = min(self._size, self.count - shard * self._size)
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise KitError(
-                f"{path}: missing, the store is not complete; run facedepth synthesize again to finish it"
-            ) from None
-        except (ValueError, EOFError, OSError) as error:
-            raise KitError(f"{path}: found no readable array ({error}), expected {expected} images") from None
-        if len(array) != expected:
-            raise KitError(f"{path}: found {len(array)} images, expected {expected}")
-        return array
+        if not path.exists():
+            raise KitError(f"{path}: missing, the store is not complete; run facedepth synthesize again to finish it")
+        count = min(self._size, self.count - shard * self._size)
+        if what == "range":
+            return read_npy(path, Kind("float64", (count, 2)), mapped=True)
+        variants = (len(self.settings.hole_values),) if what == "degraded" else ()
+        return read_npy(path, Kind("uint16", (count, *variants, SIZE, SIZE)), mapped=True)
 
     def __getitem__(self, index: int) -> Pair:
         if not 0 <= index < self.count:
             raise IndexError(f"pair {index} of {self.count}")
         shard, place = divmod(index, self._size)
         near_mm, span_mm = self._shard(shard, "range")[place]
-        return Pair(
-            np.array(self._shard(shard, "ground_truth")[place]),
-            np.array(self._shard(shard, "degraded")[place]),
-            DepthRange(float(near_mm), float(span_mm)),
-        )
+        try:
+            depth_range = DepthRange(float(near_mm), float(span_mm))
+        except KitError as error:
+            raise KitError(f"{shard_path(self.folder, shard, 'range')}: {error}") from None
+        truth, degraded = (np.array(self._shard(shard, what)[place]) for what in ("ground_truth", "degraded"))
+        return Pair(truth, degraded, depth_range)
 
     def batch(self, indices: npt.ArrayLike, variant: int = 0) -> tuple[DepthImage, DepthImage]:
         """Ground truth and degraded images, uint16 (n, 256, 256) each, of the given pairs and one degradation

@@ -7,8 +7,6 @@ several frames, empty or damaged files. Nothing is guessed and nothing is rescal
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.arrays import decode_npy
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import FRAME_PX, read_file
 from facedepth_kit.common.paths import write_atomically
+from facedepth_kit.common.pictures import PNG, check_size, decode_picture
 
 Frame = npt.NDArray[np.uint16]
 
 SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 EXPECTED = "one 16-bit depth image (uint16, height x width)"
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 
 def read_frame(path: str | Path) -> Frame:
@@ -38,7 +37,9 @@ def read_frame(path: str | Path) -> Frame:
         raise KitError(f"{path}: found a file ending in {path.suffix or 'nothing'}, expected {', '.join(SUFFIXES)}")
     data = _read_bytes(path)
     array = {".png": _decode_png, ".npy": _decode_npy}.get(path.suffix.lower(), _decode_tiff)(path, data)
-    return _check_frame(path, array)
+    frame = _check_frame(path, array)
+    check_size(path, frame.shape[1], frame.shape[0], FRAME_PX)
+    return frame
 
 
 def read_picture(path: str | Path) -> npt.NDArray[np.generic]:
@@ -49,15 +50,17 @@ def read_picture(path: str | Path) -> npt.NDArray[np.generic]:
     path = Path(path)
     data = _read_bytes(path)
     if path.suffix.lower() == ".npy":
-        return _decode_npy(path, data)
-    if data.startswith(PNG_SIGNATURE):
-        _check_png(path, data)
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise KitError(f"{path}: found a damaged file, expected a colour or infrared picture")
-    if picture.ndim == 2:
-        return np.asarray(picture)
-    return np.ascontiguousarray(picture[..., 2::-1])
+        picture = _decode_npy(path, data)
+        fits = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+        if picture.dtype not in (np.uint8, np.uint16) or not fits:
+            found = f"{picture.dtype} of shape {picture.shape}"
+            raise KitError(f"{path}: found {found}, expected uint8 or uint16, (height, width) or (height, width, 3)")
+        check_size(path, picture.shape[1], picture.shape[0], FRAME_PX)
+        return picture
+    picture = decode_picture(path, data, FRAME_PX, "a colour or infrared picture")
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise KitError(f"{path}: found pixels of {picture.dtype}, expected 8 or 16 bits a channel")
+    return picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., 2::-1])
 
 
 def write_frame(path: str | Path, frame: Frame, *, overwrite: bool = False) -> None:
@@ -109,7 +112,7 @@ def aligned_picture(path: str | Path, suffix: str) -> Path:
 def _files(folder: Path, without: Path | None) -> Iterator[Path]:
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if hidden or path.suffix.lower() not in SUFFIXES or path.is_dir():
             continue
         if without is None or without not in path.resolve().parents:
             yield path
@@ -117,11 +120,13 @@ def _files(folder: Path, without: Path | None) -> Iterator[Path]:
 
 def _may_be_depth(path: Path) -> bool:
     """False for readable headers of anything but one 16-bit channel; damaged files count, to be reported as such."""
+    if not path.is_file():  # a pipe, a link to nowhere: reading it properly will say so
+        return True
     try:
         with path.open("rb") as file:
             if path.suffix.lower() == ".png":
                 header = file.read(33)
-                return header[:8] != PNG_SIGNATURE or len(header) < 33 or header[24:26] == b"\x10\x00"
+                return header[:8] != PNG or len(header) < 33 or header[24:26] == b"\x10\x00"
             if path.suffix.lower() == ".npy":
                 lib = np.lib.format
                 version = lib.read_magic(file)
@@ -137,12 +142,7 @@ def _may_be_depth(path: Path) -> bool:
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise KitError(f"{path}: found no such file, expected {EXPECTED}") from error
-    except OSError as error:
-        raise KitError(f"{path}: found a file that cannot be read ({error.strerror})") from error
+    data = read_file(path, EXPECTED)
     if not data:
         raise KitError(f"{path}: found an empty file, expected {EXPECTED}")
     return data
@@ -163,46 +163,22 @@ def _check_frame(path: Path, array: npt.NDArray[np.generic]) -> Frame:
     return np.ascontiguousarray(array.astype(np.uint16, copy=False))
 
 
-def _check_png(path: Path, data: bytes) -> None:
-    """Walk the chunks: OpenCV gives the readable part of a damaged PNG as if it were the whole."""
-    position = len(PNG_SIGNATURE)
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        end = position + 12 + length
-        if end > len(data):
-            break
-        if zlib.crc32(data[position + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            raise KitError(f"{path}: found a damaged PNG (checksum), expected {EXPECTED}")
-        if data[position + 4 : position + 8] == b"IEND":
-            return
-        position = end
-    raise KitError(f"{path}: found a truncated PNG of {len(data)} bytes, expected {EXPECTED}")
-
-
 def _decode_png(path: Path, data: bytes) -> npt.NDArray[np.generic]:
-    if not data.startswith(PNG_SIGNATURE) or len(data) < 33:
+    if not data.startswith(PNG) or len(data) < 33:
         raise KitError(f"{path}: found no PNG inside, expected {EXPECTED}")
-    _check_png(path, data)
     bits, colour = data[24], data[25]
     if colour != 0:
         kind = "grey picture with transparency" if colour == 4 else "colour picture"
         raise KitError(f"{path}: found a {bits}-bit {kind}, expected {EXPECTED}")
     if bits != 16:
         raise KitError(f"{path}: found a {bits}-bit picture, expected {EXPECTED}; 8 bits cannot hold depth")
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise KitError(f"{path}: found a damaged PNG, expected {EXPECTED}")
-    return np.asarray(array)
+    return decode_picture(path, data, FRAME_PX, EXPECTED)
 
 
 def _decode_npy(path: Path, data: bytes) -> npt.NDArray[np.generic]:
     if not data.startswith(b"\x93NUMPY"):
         raise KitError(f"{path}: found no NPY array inside, expected {EXPECTED}")
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, SyntaxError, TypeError) as error:
-        raise KitError(f"{path}: found a damaged or truncated NPY, expected {EXPECTED}") from error
-    return np.asarray(array)
+    return decode_npy(path, data)
 
 
 def _decode_tiff(path: Path, data: bytes) -> npt.NDArray[np.generic]:
@@ -215,6 +191,7 @@ def _decode_tiff(path: Path, data: bytes) -> npt.NDArray[np.generic]:
             page: Any = tiff.pages[0]
             if page.dtype != np.uint16 or len(page.shape) != 2:
                 raise KitError(f"{path}: found {page.dtype} pixels of shape {page.shape}, expected {EXPECTED}")
+            check_size(path, page.shape[1], page.shape[0], FRAME_PX)
             ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
             if max(ends, default=0) > len(data):
                 raise KitError(f"{path}: found a truncated TIFF of {len(data)} bytes, expected {EXPECTED}")
@@ -225,7 +202,4 @@ def _decode_tiff(path: Path, data: bytes) -> npt.NDArray[np.generic]:
     except Exception as error:  # tifffile raises many kinds on damaged files
         raise KitError(f"{path}: found a damaged TIFF, expected {EXPECTED}") from error
     # Compressed strips: OpenCV knows LZW and deflate without a further package.
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise KitError(f"{path}: found a TIFF that cannot be decoded, expected {EXPECTED}, plain or LZW or deflate")
-    return np.asarray(array)
+    return decode_picture(path, data, FRAME_PX, f"{EXPECTED}, plain or LZW or deflate")

@@ -8,6 +8,7 @@ recorder was killed has no index, and the SDK does not open it; a ``.db3`` opens
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import time
 from collections import deque
@@ -17,13 +18,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from facedepth_kit.cameras.recorded.folder import FolderWriter
-from facedepth_kit.cameras.recorded.frame import RecordedFrame
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.cameras.recorded.realsense_streams import TIMEOUT_S, Captured, Streams, StreamSize
+from facedepth_kit.common.apart import work_apart
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.realsense_sdk import realsense_sdk
 
 BAG_SUFFIXES = (".bag", ".db3")
+LIBRARY = "the RealSense SDK"
 # Auto exposure of a D400 settles within half a second.
 SETTLING_FRAMES = 15
 
@@ -107,7 +113,7 @@ class BagFile:
 
     Each depth frame comes once, aligned to the colour frame nearest in time (infrared beside it where no colour was
     recorded). ``damaged`` says, once it was played, what could not be used. Raises :class:`KitError` when the SDK
-    cannot open the file, or there is no depth in it.
+    cannot open the file, or there is no depth in it. The SDK works in a process of its own: damaged files crash it.
     """
 
     simulated = False
@@ -121,13 +127,14 @@ class BagFile:
             )
         if not self.path.is_file():
             raise KitError(f"{self.path}: found no such file, expected a recording of the RealSense SDK")
-        self._streams()
+        for _ in work_apart(f"{__name__}:opened", self.path, library=LIBRARY):
+            pass
 
     def __len__(self) -> int:
         """How many depth frames were recorded (a few at the ends may lack colour, and do not come)."""
         try:
             return _depth_count(self.path)
-        except (OSError, ValueError, struct.error, KeyError):
+        except (OSError, ValueError, struct.error, KeyError, OverflowError, sqlite3.Error):
             return sum(1 for _ in self.captured())
 
     def __iter__(self) -> Iterator[RecordedFrame]:
@@ -139,26 +146,92 @@ class BagFile:
     def captured(self) -> Generator[Captured]:
         """The recorded frames with their numbers and time stamps."""
         self.damaged.clear()
-        streams = self._streams()
+        played = work_apart(f"{__name__}:played", self.path, library=LIBRARY)
         try:
-            yield from streams.frames()
+            for content in played:
+                sent: _Sent | _Dropped = msgspec.msgpack.decode(content, type=_Sent | _Dropped)
+                if isinstance(sent, _Sent):
+                    yield sent.captured()
+                else:
+                    self.damaged.append(f"{self.path}: {sent.frames} depth frames have no colour frame near in time")
         except KitError as error:
             self.damaged.append(str(error))
-        if streams.dropped:
-            self.damaged.append(f"{self.path}: {streams.dropped} depth frames have no colour frame near in time")
+        finally:
+            played.close()
 
-    def _streams(self) -> Streams:
-        return Streams(self._open, str(self.path), file=True)
 
-    def _open(self) -> Any:
-        rs = realsense_sdk()
+# --- the SDK's part of files, in a process of its own --------------------------------------------------------------
+
+
+class _Sent(msgspec.Struct, tag=True):
+    """A frame on its way from there."""
+
+    number: int
+    timestamp_ms: float
+    unit_mm: float
+    shape: tuple[int, int]
+    depth: bytearray
+    picture_shape: tuple[int, ...]
+    picture_type: str
+    picture: bytearray
+    intrinsics: Intrinsics | None
+
+    def captured(self) -> Captured:
+        picture = np.frombuffer(self.picture, self.picture_type).reshape(self.picture_shape) if self.picture else None
+        depth = np.frombuffer(self.depth, np.uint16).reshape(self.shape)
+        name = f"{self.number:06d}"
+        frame = RecordedFrame(name, depth, self.unit_mm, picture=picture, intrinsics=self.intrinsics)
+        return Captured(frame, self.number, self.timestamp_ms)
+
+
+class _Dropped(msgspec.Struct, tag=True):
+    """At the end: depth frames without a picture."""
+
+    frames: int
+
+
+def opened(path: Path) -> Iterator[bytes]:
+    """Open a file of the SDK and choose its streams; nothing is played."""
+    _streams(path)
+    return iter(())
+
+
+def played(path: Path) -> Iterator[bytes]:
+    """The frames of a file of the SDK, each as a message."""
+    streams = _streams(path)
+    for captured in streams.frames():
+        frame = captured.recording
+        picture = frame.picture
+        sent = _Sent(
+            captured.number,
+            captured.timestamp_ms,
+            frame.unit_mm,
+            (frame.depth.shape[0], frame.depth.shape[1]),
+            bytearray(frame.depth.tobytes()),
+            () if picture is None else picture.shape,
+            "" if picture is None else str(picture.dtype),
+            bytearray() if picture is None else bytearray(picture.tobytes()),
+            frame.intrinsics,
+        )
+        yield msgspec.msgpack.encode(sent)
+    if streams.dropped:
+        yield msgspec.msgpack.encode(_Dropped(streams.dropped))
+
+
+def _streams(path: Path) -> Streams:
+    def open_device() -> Any:
         try:
-            device = rs.context().load_device(str(self.path))
+            device = realsense_sdk().context().load_device(str(path))
             device.set_real_time(False)
         except RuntimeError as error:
             reason = "its recorder was stopped before it wrote the index" if "unindexed" in str(error) else str(error)
-            raise KitError(f"{self.path}: found no recording that the RealSense SDK opens: {reason}") from None
+            raise KitError(f"{path}: found no recording that the RealSense SDK opens: {reason}") from None
         return device
+
+    try:
+        return Streams(open_device, str(path), file=True)
+    except RuntimeError as error:
+        raise KitError(f"{path}: found no recording that the RealSense SDK opens: {error}") from None
 
 
 def find_camera(serial: str | None = None) -> Any:
@@ -253,8 +326,6 @@ def _recorder(path: Path, device: Any) -> Any:
 
 def _depth_count(path: Path) -> int:
     if path.suffix.lower() == ".db3":
-        import sqlite3
-
         query = (
             "select count(*) from messages where topic_id in "
             "(select id from topics where name like '%/Depth_%/image/data%')"

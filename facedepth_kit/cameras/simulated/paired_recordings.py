@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.cameras.recorded.depth_files import read_frame
 from facedepth_kit.cameras.recorded.folder import FolderWriter
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
@@ -360,10 +361,7 @@ def read_truth(folder: str | Path) -> PairTruth:
 def read_clean_depth(folder: str | Path, name: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """The depth without noise of a lower-quality frame, float32 mm, NaN = nothing there, and the person's mask."""
     path = Path(folder) / TRUTH / f"{name}_depth.png"
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
-        raise KitError(f"{path}: found no readable depth, expected a simulated pair's truth")
-    steps = np.asarray(stored, np.uint16)
+    steps = read_frame(path)
     person = (steps & 0x8000) > 0
     depth_mm = (steps & 0x7FFF).astype(np.float32) / 4
     return np.where(depth_mm > 0, depth_mm, np.float32(np.nan)), person

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from facedepth_kit.common.arrays import read_npz
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.faces.people.parametric import rotation
 from facedepth_kit.faces.people.subdivision import subdivision_matrix
@@ -25,6 +26,8 @@ Angles = tuple[float, float, float]
 
 BARE = ("Head", "Neck1", "LeftHand", "RightHand", "LThumb", "RThumb", "LeftFingerBase", "RightFingerBase",
         "LeftHandFinger1", "RightHandFinger1")  # fmt: skip
+ARRAYS = ("base", "millimetres", "deltas", "names", "quads", "joints", "joint_names", "joint_parents", "joint_deltas",
+          "skin_joints", "skin_weights")  # fmt: skip
 HAIRLINE_MM = 745.0  # height above which the neutral head carries hair, except on the face
 FACE_Z_MM = 95.0  # what of the neutral head lies before this is face
 DRAPING = 40  # how often the clothed skin is averaged with its neighbours: cloth spans what the skin dips into
@@ -73,8 +76,8 @@ class BodyModel:
 def load_body_model(levels: int = 1) -> BodyModel:
     """The body model, refined ``levels`` times (1: about 108,000 triangles); cached."""
 
-    with resources.files("facedepth_kit.faces.people").joinpath("body_model.npz").open("rb") as file:
-        asset = dict(np.load(file))
+    with resources.as_file(resources.files("facedepth_kit.faces.people").joinpath("body_model.npz")) as path:
+        asset = read_npz(path, dict.fromkeys(ARRAYS))
     unit = np.float32(asset["millimetres"])
     base = asset["base"].astype(np.float32) * unit
     names = tuple(str(name) for name in asset["joint_names"])

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from facedepth_kit.common.arrays import read_npz
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import check_bounds
 from facedepth_kit.faces.people.subdivision import subdivision_matrix
@@ -116,8 +117,8 @@ def _azimuth_deg(vertices_mm: FloatArray) -> FloatArray:
 def read_asset(*names: str) -> dict[str, npt.NDArray[Any]]:
     """Arrays of ``face_model.npz`` by name, as ``tools/derive_face_model.py`` wrote them."""
     asset = resources.files("facedepth_kit.faces.people").joinpath("face_model.npz")
-    with asset.open("rb") as file, np.load(file) as stored:
-        return {name: stored[name] for name in names}
+    with resources.as_file(asset) as path:
+        return read_npz(path, dict.fromkeys(names))
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,6 @@ import hashlib
 import os
 import re
 import warnings
-import zipfile
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.arrays import read_member
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir
 from facedepth_kit.depth import Picture
@@ -43,6 +43,7 @@ FETCH = (
 )
 WHEEL_MODEL = "mediapipe/modules/face_landmark/face_landmark.tflite"
 WHEEL_TOPOLOGY = "mediapipe/python/solutions/face_mesh_connections.py"
+LARGEST_MEMBER = 20_000_000  # bytes of a file in a wheel; the model has 1.2 million
 POINTS = 468  # today's models add ten for the irises; they are left out
 MODEL_PX, TASK_PX = 192, 512
 SEEN = 0.5  # a face must be more likely than not
@@ -187,8 +188,10 @@ def closed(triangles: IntArray) -> IntArray:
     filled = [triangles]
     for corner in CORNERS:
         loop = [corner]
-        while following[loop[-1]] != corner:
-            loop.append(following[loop[-1]])
+        while (after := following.get(loop[-1])) != corner:
+            if after is None or len(loop) == POINTS:
+                raise KitError("face mesh: found no opening at eyes and mouth, expected the triangles of MediaPipe's")
+            loop.append(after)
         filled.append(np.array(_strip(loop), np.int32))
     return np.concatenate(filled)
 
@@ -289,16 +292,17 @@ def _interpreter_class() -> Any:
 
 def _wheel_engine(path: Path) -> tuple[IntArray, _Engine]:
     try:
-        with zipfile.ZipFile(path) as wheel:
-            model, source = wheel.read(WHEEL_MODEL), wheel.read(WHEEL_TOPOLOGY).decode("utf-8")
-    except (OSError, KeyError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise KitError(f"{path}: found no face mesh inside ({error}), expected a wheel of mediapipe 0.10.21") from None
+        model, topology = (read_member(path, None, name, most=LARGEST_MEMBER) for name in (WHEEL_MODEL, WHEEL_TOPOLOGY))
+        source = (topology or b"").decode("utf-8")
+    except (KitError, UnicodeDecodeError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise KitError(f"{path}: found no face mesh inside ({reason}), expected a wheel of mediapipe 0.10.21") from None
     sides = re.search(r"FACEMESH_TESSELATION\s*=\s*frozenset\((\[.*?\])\)", source, re.DOTALL)
     try:
         listed = ast.literal_eval(sides[1]) if sides else []
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         listed = []
-    return triangles_from_sides(listed, str(path)), _Interpreted(model, str(path))
+    return triangles_from_sides(listed, str(path)), _Interpreted(model or b"", str(path))
 
 
 class _Task:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import PHOTO_PX, refuse_irregular
+from facedepth_kit.common.pictures import check_size, known_formats
 from facedepth_kit.depth import Picture
 from facedepth_kit.faces.detection import Face, detect_faces, to_grey
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop
@@ -104,10 +106,11 @@ def photo_size(path: str | Path) -> tuple[int, int]:
     """Width and height of a photo in pixels, from its header alone. Raises :class:`KitError` if there is none."""
     from PIL import Image
 
+    refuse_irregular(Path(path), EXPECTED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as photo:
+            with Image.open(path, formats=known_formats()) as photo:
                 return photo.size
     except Exception as error:  # damaged files raise many kinds
         raise _unreadable(Path(path), error) from None
@@ -119,15 +122,17 @@ def read_photo(path: str | Path, *, enough_px: int | None = None) -> Picture:
     Grey becomes three equal channels, 16 bits eight, transparency white; of an animation the first picture is taken.
     A JPEG whose shorter side has more than twice ``enough_px`` is decoded at half, a quarter or an eighth of its size,
     which takes a fraction of the time.
-    Raises :class:`KitError` for a file that is missing, truncated, damaged or no picture.
+    Raises :class:`KitError` for a file that is missing, truncated, damaged, no picture or too large (``PHOTO_PX``).
     """
     from PIL import Image, ImageOps
 
     path = Path(path)
+    refuse_irregular(path, EXPECTED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL's warning about large photos; far too large ones are refused below
-            with Image.open(path) as photo:
+            with Image.open(path, formats=known_formats()) as photo:
+                check_size(path, *photo.size, PHOTO_PX)
                 if enough_px is not None:
                     photo.draft(None, (enough_px, enough_px))
                 photo.load()

@@ -35,10 +35,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.arrays import TEXT, Kind, read_npz
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import refuse_irregular
 from facedepth_kit.common.parts import open_parts, remove_parts
 from facedepth_kit.common.paths import write_atomically
-from facedepth_kit.faces.photos.reconstruction import SUFFIXES, photo_size
+from facedepth_kit.faces.photos.reconstruction import EXPECTED, SUFFIXES, photo_size
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -50,6 +53,15 @@ LOSSES = 0.01  # share of well-formed faces that may be lost
 SHORT = 0.3  # mean side lengths added to a side's own: between closed lips some are next to nothing
 FEWEST = 8
 FORMAT = 1
+STORED = {
+    "format": Kind("int64"),
+    "low": Kind("float32", (None,)),
+    "high": Kind("float32", (None,)),
+    "limits": Kind("float64", (2,)),
+    "examples": Kind("int64"),
+    "topology": Kind(TEXT),
+    "source": Kind(TEXT),
+}
 STATUSES: tuple[Status, ...] = ("duplicate", "oversized", "deformed", "no face", "unreadable", "kept")
 COLUMNS = ("file", "status", "width", "height", "sha3_512", "same_as", "sides_outside", "worst_excess", "note")
 PART = 256  # photos in a part of the journal
@@ -172,11 +184,11 @@ def save_ranges(path: str | Path, ranges: SideLengthRanges, *, overwrite: bool =
     content = io.BytesIO()
     np.savez_compressed(
         content,
-        format=FORMAT,
+        format=np.int64(FORMAT),
         low=ranges.low,
         high=ranges.high,
         limits=np.array([ranges.outside_limit, ranges.excess_limit]),
-        examples=ranges.examples,
+        examples=np.int64(ranges.examples),
         topology=ranges.topology,
         source=ranges.source,
     )
@@ -191,30 +203,18 @@ def load_ranges(path: str | Path, triangles: IntArray | None = None) -> SideLeng
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if int(stored["format"]) != FORMAT:
-                raise KitError(f"{path}: found format {int(stored['format'])}, expected {FORMAT}")
-            outside, excess = (float(limit) for limit in stored["limits"])
-            ranges = SideLengthRanges(
-                stored["low"].astype(np.float32),
-                stored["high"].astype(np.float32),
-                outside,
-                excess,
-                int(stored["examples"]),
-                str(stored["topology"]),
-                str(stored["source"]),
-            )
-    except FileNotFoundError:
-        raise KitError(
-            f"{path}: found no such file, expected side length ranges (facedepth screen learns them)"
-        ) from None
-    except KitError:
-        raise
-    except Exception as error:  # whatever NumPy and zipfile make of another file
-        raise KitError(
-            f"{path}: found no side length ranges ({type(error).__name__}), expected an NPZ of them"
-        ) from None
-    if triangles is not None and ranges.topology != topology_digest(triangles):
+        stored = read_npz(path, STORED)
+    except KitError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise KitError(f"{path}: found no side length ranges ({reason}), expected an NPZ of facedepth screen") from None
+    if int(stored["format"]) != FORMAT:
+        raise KitError(f"{path}: found format {int(stored['format'])}, expected {FORMAT}")
+    low, high, limits = stored["low"], stored["high"], stored["limits"]
+    if low.shape != high.shape or not (np.isfinite(limits).all() and (low <= high).all()):
+        raise KitError(f"{path}: found no side length ranges, expected a finite low and high end of each")
+    names = str(stored["topology"]), str(stored["source"])
+    ranges = SideLengthRanges(low, high, float(limits[0]), float(limits[1]), int(stored["examples"]), *names)
+    if triangles is not None and (ranges.topology != topology_digest(triangles) or len(low) != len(edges(triangles))):
         found, expected = f"ranges of {ranges.source} ({ranges.topology})", topology_digest(triangles)
         raise KitError(f"{path}: found {found}, expected those of the same triangles ({expected})")
     return ranges
@@ -343,6 +343,8 @@ def kept_photos(table: str | Path) -> Callable[[str], bool]:
 # what was found. A run makes each list anew and takes over every row of earlier runs whose stamp still holds.
 
 Row = list[Any]
+# Path, stamp; digest, width, height, problem, or verdict, share outside, worst excess, problem.
+_Known = tuple[str, str, str, float | int | None, float | int | None, str]
 
 
 def _make_list(
@@ -388,12 +390,12 @@ def _read_list(journal: Path, which: str) -> Iterator[Row]:
 
 
 def _read_part(path: Path) -> list[Row]:
-    try:
-        return list(json.loads(path.read_text()))
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (ValueError, TypeError):
-        raise KitError(f"{path}: found a damaged part of a journal, expected one that can be read; remove it") from None
+    try:
+        return [list(row) for row in read_json(path, list[_Known])]
+    except KitError as error:
+        raise KitError(f"{error} (a part of a journal; remove it)") from None
 
 
 def _part(journal: Path, which: str, number: int) -> Path:
@@ -415,14 +417,16 @@ def _scan(folder: Path, place: str = "") -> Iterator[tuple[str, str]]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 found.append((_key(f"{name}/"), True))
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file():
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
                 found.append((_key(name), False))
     for key, is_folder in sorted(found):
         name = key.decode("utf-8", "surrogateescape")
         if is_folder:
             yield from _scan(folder, name)
         else:
-            stat = (folder / name).stat()
+            stat = (folder / name).lstat()
+            with contextlib.suppress(OSError):  # a link to nowhere is itself
+                stat = (folder / name).stat()
             yield name, f"{stat.st_size} {stat.st_mtime_ns}"
 
 
@@ -444,13 +448,14 @@ def _digests(journal: Path, folder: Path, progress: bool) -> str:
 
 
 def _examine(path: Path) -> Row:
+    digest = ""
     try:
+        refuse_irregular(path, EXPECTED)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha3_512").hexdigest()
+        return [digest, *photo_size(path), ""]
     except OSError as error:
         return ["", None, None, error.strerror or type(error).__name__]
-    try:
-        return [digest, *photo_size(path), ""]
     except KitError as error:
         return [digest, None, None, str(error).removeprefix(f"{path}: ")]
 

@@ -120,7 +120,7 @@ def test_what_is_no_photo_is_one_line(tmp_path: Path) -> None:
         "text.jpg": "not a picture",
         "empty.jpg": "an empty file",
         "absent.jpg": "no such file",
-        "folder.jpg": "no readable picture",
+        "folder.jpg": "found a folder",
         "float.tif": "found float32 pixels, expected 8 or 16 bits",
     }
     for name, reason in expected.items():
