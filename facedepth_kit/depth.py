@@ -17,6 +17,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.files import FRAME_PX
 from facedepth_kit.common.paths import write_atomically
+from facedepth_kit.common.pictures import read_pixels
 
 SIZE = 256
 HOLE = np.uint16(65535)
@@ -111,8 +112,6 @@ def read_png(path: str | Path) -> DepthImage:
 
     Raises :class:`KitError` when there is no such file or it is not a 16-bit grey image of that size.
     """
-    from facedepth_kit.common.pictures import read_pixels
-
     depth = read_pixels(Path(path), FRAME_PX, f"a 16-bit PNG of {SIZE}x{SIZE}")
     if depth.ndim != 2:
         raise KitError(f"{path}: found a colour picture, expected one 16-bit channel of {SIZE}x{SIZE}")
