@@ -62,7 +62,8 @@ def enhance(
 ) -> int:
     """Enhance the faces in depth recordings of your own.
 
-    INPUT is a 16-bit PNG or TIFF, an NPY, a folder of them, a .bag or .db3, or KinectFaceDB.
+    INPUT is a 16-bit PNG or TIFF, an NPY (16 bits or floats, one frame or a stack), a folder of them, a .bag or .db3,
+    or KinectFaceDB.
     """
     from facedepth_kit.enhancers.files import EnhanceSettings, FileReport, enhance_files
     from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER

@@ -102,7 +102,7 @@ def evaluate(
 
 
 @click.command()
-@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("folder", type=PATH)
 @IMAGE_SUFFIX
 @RECORDED_UNIT
 @chosen_enhancers

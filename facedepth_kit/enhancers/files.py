@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.depth_files import (
+    DepthFile,
     aligned_picture,
     depth_files,
-    read_frame,
+    open_depth,
     read_picture,
-    write_frame,
 )
 from facedepth_kit.cameras.recorded.face_crop import cut_square, find_face
 from facedepth_kit.cameras.recorded.folder import FolderWriter, aligned_beside, nearest_metadata
@@ -97,7 +97,7 @@ class EnhanceSettings:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What became of one file; pixel counts are those of the face region, ``None`` where the file failed.
+    """What became of one file, or of a frame in one; pixel counts are those of the face region, ``None`` if it failed.
 
     ``error`` is the line that says why it failed; ``hint`` something to look at though it did not; ``assumed`` what
     nobody asked for, but the recording says. ``box`` is the square that was cut out, ``near_mm`` and ``far_mm`` its
@@ -150,11 +150,12 @@ def enhance_files(
     if enhance is None:
         name = settings.enhancer
         enhance = able_enhancer(name).enhance if settings.normalized else recording_enhancer(name)
-    if settings.normalized:
-        made: Iterator[FileReport] = (_normalized(target, settings, enhance, on_crop) for target in targets)
-    else:
-        made = (_file(target, settings, enhance, on_crop) for target in targets)
-    made = chain(made, *(_data_set(path, settings, enhance, on_crop) for path in sets))
+    made = chain.from_iterable(
+        [
+            *(_file(target, settings, enhance, on_crop) for target in targets),
+            *(_data_set(path, settings, enhance, on_crop) for path in sets),
+        ]
+    )
     reports = []
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
@@ -327,48 +328,107 @@ def _counted(
 # --- depth images ---------------------------------------------------------------------------------------------------
 
 
-def _file(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
-    """One depth image, its unit and picture as the settings say or else the ``recording.json`` above it."""
+def _file(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> Iterator[FileReport]:
+    """The frames of one depth file, written together: one of an image, several of an NPY stack.
+
+    Frames of a stack that cannot be enhanced are left as they are; their reports say why.
+    """
+    source, done = target.source, dict[int, npt.NDArray[np.uint16]]()
+    report = FileReport(source)
     try:
         _check_target(target, settings)
-        unit_mm, picture, assumed = _described(target, settings)
+        described = (1.0, None, None) if settings.normalized else _described(target, settings)
+        file = open_depth(source, described[0])
     except KitError as error:
-        return FileReport(target.source, error=_naming(target.source, error))
+        yield replace(report, error=_naming(source, error))
+        return
+    for index in range(len(file)):
+        if index:
+            yield report
+        if settings.normalized:
+            report = _normalized(target, file, index, enhance, done, on_crop)
+        else:
+            item = _item(target, settings, file, index, described[1], done)
+            report = replace(_enhanced(item, enhance, _of_frame(on_crop, file, index)), assumed=described[2])
+    try:
+        if done:
+            file.save(target.target, done, overwrite=settings.overwrite)
+    except DiskFullError:
+        raise
+    except KitError as error:
+        report = replace(report, output=None, error=_naming(source, error))
+    except OSError as error:
+        report = replace(report, output=None, error=_passed_over(error, target.target))
+    yield report
 
-    def read() -> RecordedFrame:
-        return RecordedFrame(target.source.name, read_frame(target.source), unit_mm)
+
+def _item(
+    target: Target,
+    settings: EnhanceSettings,
+    file: DepthFile,
+    index: int,
+    picture: Path | None,
+    done: dict[int, npt.NDArray[np.uint16]],
+) -> Item:
+    """A frame of a depth file; enhanced, it goes to ``done``."""
 
     def find(frame: RecordedFrame) -> Face | Box | None:
-        return settings.box if picture is None else _face_beside(target.source, frame, picture)
+        if picture is None:
+            return settings.box
+        return _face_beside(target.source, frame, picture, index if file.is_stack else None)
 
     def write(frame: RecordedFrame) -> Path:
-        write_frame(target.target, frame.depth, overwrite=settings.overwrite)
+        done[index] = frame.depth
         return target.target
 
-    return replace(_enhanced(Item(target.source, read, find, write), enhance, on_crop), assumed=assumed)
+    def read() -> RecordedFrame:
+        return RecordedFrame(target.source.name, file.frame(index), file.unit_mm)
+
+    return Item(_name(file, index), read, find, write)
 
 
-def _normalized(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
+def _name(file: DepthFile, index: int) -> Path:
+    """The file's path; of a stack's frame with its number, as NumPy counts."""
+    return file.path.with_name(f"{file.path.name}[{index}]") if file.is_stack else file.path
+
+
+def _of_frame(on_crop: OnCrop | None, file: DepthFile, index: int) -> OnCrop | None:
+    """``on_crop``, told of another path for each frame of a stack."""
+    if on_crop is None or not file.is_stack:
+        return on_crop
+    return lambda path, *rest: on_crop(path.with_stem(f"{path.stem}_{index:06d}"), *rest)
+
+
+def _normalized(
+    target: Target,
+    file: DepthFile,
+    index: int,
+    enhance: Enhance,
+    done: dict[int, npt.NDArray[np.uint16]],
+    on_crop: OnCrop | None,
+) -> FileReport:
     """One image in the kit's own convention, where the whole image is the face."""
-    report = FileReport(target.source)
+    report = FileReport(_name(file, index))
     try:
-        _check_target(target, settings)
-        depth: DepthImage = read_frame(target.source)
+        if file.stored.dtype.kind == "f":
+            raise KitError(f"found {file.stored.dtype}, expected uint16 in the kit's convention (hole 65535)")
+        depth: DepthImage = file.frame(index)
         result = enhance_normalized(depth, enhance)
         hint = None
         if (depth == 0).mean() > 0.02 and not (depth == HOLE).any():
             hint = "many zeros and no 65535: if 0 is a hole here, this is a camera image (leave out --normalized)"
-        report = _counted(replace(report, hint=hint, box=(0, 0, SIZE, SIZE)), depth, result, None, int(HOLE))
-        write_frame(target.target, result, overwrite=settings.overwrite)
-        if on_crop is not None:
-            on_crop(target.target, depth, result, DepthRange(0.0, CAMERA_SPAN_MM))
+        done[index] = result
+        shown = _of_frame(on_crop, file, index)
+        if shown is not None:
+            shown(target.target, depth, result, DepthRange(0.0, CAMERA_SPAN_MM))
     except DiskFullError:
         raise
     except KitError as error:
-        return replace(report, error=_naming(target.source, error))
+        return replace(report, error=_naming(report.input, error))
     except OSError as error:
         return replace(report, error=_passed_over(error, target.target))
-    return replace(report, output=target.target)
+    report = replace(report, output=target.target, hint=hint, box=(0, 0, SIZE, SIZE))
+    return _counted(report, depth, result, None, int(HOLE))
 
 
 def _check_target(target: Target, settings: EnhanceSettings) -> None:
@@ -394,10 +454,10 @@ def _described(target: Target, settings: EnhanceSettings) -> tuple[float, Path |
     return settings.unit_mm or metadata.unit_mm, picture, "; ".join(assumed) or None
 
 
-def _face_beside(source: Path, frame: RecordedFrame, path: Path) -> Face:
+def _face_beside(source: Path, frame: RecordedFrame, path: Path, index: int | None) -> Face:
     if not path.exists():
         raise KitError(f"{source}: found no aligned picture {path.name} beside it, expected one (--image-suffix)")
-    picture = read_picture(path)
+    picture = read_picture(path, index)
     if picture.shape[:2] != frame.depth.shape:
         found, expected = ("x".join(map(str, size[1::-1])) for size in (picture.shape, frame.depth.shape))
         raise KitError(

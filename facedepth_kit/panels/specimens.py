@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from facedepth_kit import enhancers
-from facedepth_kit.cameras.recorded.depth_files import read_frame, read_picture
+from facedepth_kit.cameras.recorded.depth_files import open_depth, read_picture
 from facedepth_kit.cameras.recorded.face_crop import FaceCrop, close_gaps, crop_face, find_face
 from facedepth_kit.cameras.recorded.folder import aligned_beside
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
@@ -94,21 +94,22 @@ def _recorded(title: str, crop: FaceCrop, note: str) -> Specimen:
 
 
 def from_file(path: str | Path, *, unit_mm: float = 1.0) -> Specimen:
-    """A specimen of a user's own file: a 16-bit PNG, TIFF or NPY.
+    """A specimen of a user's own file: a 16-bit PNG, TIFF or NPY; of a stack, its first frame.
 
     256x256 pixels with holes of 65535 are the kit's own convention, of a span of 25 cm. Anything else is a camera
     frame in steps of ``unit_mm``, 0 = hole: the face that Dlib finds in the aligned picture beside it
     (``_color.png`` or ``_infrared.png`` for ``_depth.png``), or the whole frame without one. Raises :class:`KitError`.
     """
     path = Path(path)
-    depth = read_frame(path)
+    file = open_depth(path, unit_mm)
+    depth = file.frame(0)
     if depth.shape == (SIZE, SIZE) and (depth == HOLE).any() and not (depth == 0).mean() > 0.01:
         crop = FaceCrop(path.name, depth, DepthRange(0.0, CAMERA_SPAN_MM))
         return replace(_recorded(path.name, crop, "Your own file."), pixel_mm=FACE_PIXEL_MM)
     beside = aligned_beside(path)
     picture = None if beside is None or beside == path else read_picture(beside)
     seen = picture is not None and picture.shape[:2] == depth.shape
-    frame = RecordedFrame(path.name, depth, unit_mm=unit_mm, picture=picture if seen else None)
+    frame = RecordedFrame(path.name, depth, unit_mm=file.unit_mm, picture=picture if seen else None)
     found = from_frame(frame)
     if found is not None:
         return replace(found, note="Your own file.")

@@ -218,10 +218,11 @@ print(f"of the holes in the face {left_open:.0%} are still there")
 # %%
 puts = {"1000 mm, 25 cm deep (the kit)": PLACEMENT, "1500 mm, 25 cm deep": DepthRange(1500.0, 250.0)}
 puts |= {f"{near} mm, 12 cm deep": DepthRange(float(near), 120.0) for near in (700, 500, 440)}
-outputs = {name: ddrnet_enhancer(where, denoise)(degraded) for name, where in puts.items()}
-nothing = {
-    name: ddrnet_enhancer(where, type(denoise)(None, lambda unit: unit))(degraded) for name, where in puts.items()
-}
+unchanged = type(denoise)(None, lambda unit: unit)
+outputs, nothing = {}, {}
+for name, where in tqdm(puts.items(), desc="places", disable=not work.by_hand, leave=False):
+    outputs[name] = ddrnet_enhancer(where, denoise)(degraded)
+    nothing[name] = ddrnet_enhancer(where, unchanged)(degraded)
 
 # %%
 from facedepth_kit.evaluation.published import rows as published_rows

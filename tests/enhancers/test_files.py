@@ -62,6 +62,42 @@ def test_the_unit_of_the_files_counts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(after[head() != 0], (head() * 10)[head() != 0])
 
 
+@pytest.mark.parametrize("metres", [False, True])
+def test_a_stack_is_enhanced_frame_by_frame(tmp_path: Path, metres: bool) -> None:
+    frames = np.stack([head(), np.zeros_like(head()), head() + np.uint16(10) * (head() > 0)])
+    stored = np.where(frames > 0, frames / np.float32(1000), np.nan).astype(np.float32) if metres else frames
+    np.save(tmp_path / "take.npy", stored)
+    previews: list[Path] = []
+    reports = enhance_files(
+        [tmp_path / "take.npy"],
+        EnhanceSettings(tmp_path / "out", unit_mm=1000 if metres else None),
+        enhance=fill,
+        on_crop=lambda path, *_: previews.append(path),
+    )
+    assert [report.ok for report in reports] == [True, False, True]
+    assert reports[1].error is not None
+    assert "take.npy[1]: found holes only" in reports[1].error
+    assert [path.name for path in previews] == ["take_000000.npy", "take_000002.npy"]
+    after = np.load(tmp_path / "out/take.npy")
+    assert (after.shape, after.dtype) == (stored.shape, stored.dtype)
+    np.testing.assert_array_equal(after[1], stored[1])
+    for index in (0, 2):
+        write_frame(tmp_path / f"{index}.png", frames[index])
+        run([tmp_path / f"{index}.png"], tmp_path / f"out{index}")
+        alone = read_frame(tmp_path / f"out{index}/{index}.png")
+        np.testing.assert_allclose(after[index] * (1000 if metres else 1), alone, atol=0.6)
+        np.testing.assert_array_equal(after[index][frames[index] > 0], stored[index][frames[index] > 0])
+
+
+def test_a_stack_of_normalized_images_is_enhanced_frame_by_frame(tmp_path: Path) -> None:
+    store = synthesize(tmp_path / "pairs", 2, seed=1, workers=1, progress=False)
+    degraded = store.batch(range(2))[1]
+    np.save(tmp_path / "crops.npy", degraded)
+    reports = run([tmp_path / "crops.npy"], tmp_path / "out", normalized=True)
+    assert [str(report.input) for report in reports] == [f"{tmp_path}/crops.npy[{index}]" for index in range(2)]
+    np.testing.assert_array_equal(np.load(tmp_path / "out/crops.npy"), np.stack([fill(image) for image in degraded]))
+
+
 def test_folders_are_mirrored_and_summed_up(tmp_path: Path) -> None:
     for name in ("one/1_depth.png", "one/1_color.png", "two/deep/1_depth.png"):
         write_frame(tmp_path / "in" / name, head())
@@ -88,7 +124,7 @@ def test_one_bad_file_stops_no_other(tmp_path: Path) -> None:
     write_frame(folder / "6_depth.png", head())
     reports = run([folder], tmp_path / "out")
     assert [report.ok for report in reports] == [True, False, False, False, False, True]
-    for report, words in zip(reports[1:5], ("empty file", "holes only", "8-bit", "NaN"), strict=True):
+    for report, words in zip(reports[1:5], ("empty file", "holes only", "8-bit", "holes only"), strict=True):
         assert report.error is not None
         assert words in report.error
         assert report.input.name in report.error

@@ -408,7 +408,7 @@ def test_record_turns_a_file_into_a_folder(tmp_path: Path, capsys: pytest.Captur
     assert (code, out) == (0, [f"{tmp_path / 'out'}: 6 frames"])
     found = RecordingFolder(tmp_path / "out")
     assert len(list(found)) == 6
-    assert set(found.units_mm.values()) == {0.5}
+    assert {read.unit_mm for read in found} == {0.5}
     code, _, err = run(capsys, "record", tmp_path / "out", "--from", OLD_BAG)
     assert code == 2
     assert "--overwrite" in err[0]

@@ -1,13 +1,15 @@
-"""Depth recordings as files, read at the door: 16-bit PNG, TIFF or NPY, one frame each, in the camera's own units.
+"""Depth recordings as files, read at the door: 16-bit PNG, TIFF or NPY in the camera's own units.
 
-What is no depth image is refused with one line that says what was found: pictures of 8 bits or in colour, floats,
-several frames, empty or damaged files. Nothing is guessed and nothing is rescaled.
+An NPY may hold a stack of frames (n, height, width), and floats, as programs keep depth in metres. What is no depth
+image is refused with one line that says what was found: pictures of 8 bits or in colour, empty or damaged files.
+Nothing is guessed and nothing is rescaled.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.common.arrays import decode_npy
+from facedepth_kit.common.arrays import decode_npy, read_npy
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.files import FRAME_PX, read_file
 from facedepth_kit.common.paths import write_atomically
@@ -25,6 +27,9 @@ Frame = npt.NDArray[np.uint16]
 
 SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 EXPECTED = "one 16-bit depth image (uint16, height x width)"
+FLOAT_STEP_MM = 0.1  # the steps that floats become: well below any depth camera's noise
+NEAREST_MM = 100.0  # no depth camera sees anything nearer: such floats are in another unit
+CHANNELS = 4  # a last axis of so many or fewer is one of colours or coordinates
 
 
 def read_frame(path: str | Path) -> Frame:
@@ -42,22 +47,113 @@ def read_frame(path: str | Path) -> Frame:
     return frame
 
 
-def read_picture(path: str | Path) -> npt.NDArray[np.generic]:
-    """Read an aligned colour or infrared picture: uint8 or uint16, (height, width) or RGB (height, width, 3).
+@dataclass(frozen=True, eq=False)
+class DepthFile:
+    """A depth file opened: its one frame, or the frames of an NPY stack.
 
-    Raises :class:`KitError` when it is missing, empty or damaged.
+    ``stored`` (n, height, width) holds its values as they lie on disk, ``stored_mm`` says how many millimetres a step
+    of them is: uint16 with 0 as hole; or floats, of which NaN, infinity and what is not above 0 are holes.
+    """
+
+    path: Path
+    stored: npt.NDArray[Any]
+    stored_mm: float
+    is_stack: bool
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def unit_mm(self) -> float:
+        """Millimetres a step of the frames: the file's own; a tenth of a millimetre where it holds floats."""
+        return FLOAT_STEP_MM if self.stored.dtype.kind == "f" else self.stored_mm
+
+    def frame(self, index: int) -> Frame:
+        """A frame (height, width) uint16 with 0 as hole.
+
+        Of floats, what lies beyond 6.55 m is put there. Raises :class:`KitError` for floats in another unit.
+        """
+        values = np.asarray(self.stored[index])
+        if values.dtype.kind != "f":
+            return np.array(values, np.uint16, order="C")
+        seen = np.isfinite(values) & (values > 0)
+        depth_mm = np.where(seen, np.minimum(values.astype(np.float64), 1e6), 0) * self.stored_mm
+        farthest = float(depth_mm.max())
+        if seen.any() and farthest < NEAREST_MM:
+            found = f"floats of at most {farthest:.3g} mm at --unit-mm {self.stored_mm:g}"
+            raise KitError(f"{self.path}: found {found}, expected more (depth in metres: --unit-mm 1000)")
+        return np.where(seen, np.clip(np.rint(depth_mm / FLOAT_STEP_MM), 1, 65535), 0).astype(np.uint16)
+
+    def save(self, path: Path, frames: Mapping[int, Frame], *, overwrite: bool = False) -> None:
+        """Write the file with some frames replaced: same kind, shape and unit, and pixels that are the same as before.
+
+        Raises as :func:`write_frame` does.
+        """
+        if not self.is_stack and self.stored.dtype.kind != "f":
+            write_frame(path, frames[0], overwrite=overwrite)
+            return
+        result = np.array(self.stored)
+        for index, frame in frames.items():
+            changed = frame != self.frame(index)
+            steps = frame[changed] * (self.unit_mm / self.stored_mm)
+            result[index][changed] = steps if result.dtype.kind == "f" else frame[changed]
+        buffer = io.BytesIO()
+        np.save(buffer, result if self.is_stack else result[0], allow_pickle=False)
+        with write_atomically(path, overwrite) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+
+
+def open_depth(path: str | Path, unit_mm: float = 1.0) -> DepthFile:
+    """Open a depth file, whose steps are ``unit_mm`` millimetres; an NPY stack stays on disk until it is read.
+
+    Raises :class:`KitError` as :func:`read_frame` does, but for stacks and floats.
     """
     path = Path(path)
-    data = _read_bytes(path)
+    if path.suffix.lower() != ".npy":
+        return DepthFile(path, read_frame(path)[None], unit_mm, False)
+    stored = read_npy(path, mapped=True)
+    if not _holds_depth(stored.dtype, stored.shape):
+        stored = _check_frame(path, stored)
+    check_size(path, stored.shape[-1], stored.shape[-2], FRAME_PX)
+    return DepthFile(path, stored if stored.ndim == 3 else stored[None], unit_mm, stored.ndim == 3)
+
+
+def frames_in_stack(path: Path) -> int | None:
+    """How many frames an NPY stack holds; None for any other file, damaged ones too."""
+    if path.suffix.lower() != ".npy":
+        return None
+    try:
+        file = open_depth(path)
+    except KitError:
+        return None
+    return len(file) if file.is_stack else None
+
+
+def _holds_depth(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    """Whether an array may be depth: uint16 or floats, one image or a stack of some."""
+    right = dtype.kind == "f" or (dtype.kind == "u" and dtype.itemsize == 2)
+    return right and len(shape) in (2, 3) and min(shape) > 0 and shape[-1] > CHANNELS
+
+
+def read_picture(path: str | Path, index: int | None = None) -> npt.NDArray[np.generic]:
+    """Read an aligned colour or infrared picture: uint8 or uint16, (height, width) or RGB (height, width, 3).
+
+    ``index``: which of an NPY stack. Raises :class:`KitError` when it is missing, empty or damaged.
+    """
+    path = Path(path)
     if path.suffix.lower() == ".npy":
-        picture = _decode_npy(path, data)
+        picture = read_npy(path, mapped=index is not None)
+        if index is not None:
+            if not picture.ndim or index >= len(picture):
+                raise KitError(f"{path}: found shape {picture.shape}, expected a picture for frame {index}")
+            picture = np.array(picture[index])
         fits = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
         if picture.dtype not in (np.uint8, np.uint16) or not fits:
             found = f"{picture.dtype} of shape {picture.shape}"
             raise KitError(f"{path}: found {found}, expected uint8 or uint16, (height, width) or (height, width, 3)")
         check_size(path, picture.shape[1], picture.shape[0], FRAME_PX)
         return picture
-    picture = decode_picture(path, data, FRAME_PX, "a colour or infrared picture")
+    picture = decode_picture(path, _read_bytes(path), FRAME_PX, "a colour or infrared picture")
     if picture.dtype not in (np.uint8, np.uint16):
         raise KitError(f"{path}: found pixels of {picture.dtype}, expected 8 or 16 bits a channel")
     return picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., 2::-1])
@@ -132,7 +228,7 @@ def _may_be_depth(path: Path) -> bool:
                 version = lib.read_magic(file)
                 read: Any = lib.read_array_header_1_0 if version == (1, 0) else lib.read_array_header_2_0
                 shape, _, dtype = read(file)
-                return dtype.kind == "u" and dtype.itemsize == 2 and len(shape) == 2
+                return _holds_depth(dtype, shape)
             import tifffile
 
             page: Any = tifffile.TiffFile(file).pages[0]

@@ -29,7 +29,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from facedepth_kit.cameras.recorded.depth_files import aligned_picture, depth_files, read_frame, read_picture
+from facedepth_kit.cameras.recorded.depth_files import (
+    aligned_picture,
+    depth_files,
+    frames_in_stack,
+    open_depth,
+    read_picture,
+)
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.declared import decode_json, read_json
 from facedepth_kit.common.errors import KitError
@@ -70,25 +76,34 @@ class RecordingMetadata:
 class RecordingFolder:
     """The recordings in a folder and its subfolders, read lazily, in the order of their names (2 before 10).
 
-    ``names`` are the frames' paths below ``root`` without their endings, ``damaged`` has a line for each file that
-    could not be read so far: frames without a readable depth file are passed over, those whose picture or points cannot
-    be read come without them. ``unit_mm`` overrides what ``recording.json`` says, ``image_suffix`` (``_ir.png``) names
-    the picture beside a depth file, by default ``_color`` or else ``_infrared``. Raises :class:`KitError` when there
-    are no depth images, and for a damaged ``recording.json``: without it the unit would be a guess.
+    ``root`` may be a depth file, too. ``names`` are the frames' paths below ``root`` without their endings, those in an
+    NPY stack with their number (``take/000003``). ``damaged`` has a line for each file that could not be read so far:
+    frames without a readable depth file are passed over, those whose picture or points cannot be read come without
+    them. ``unit_mm`` overrides what ``recording.json`` says, ``image_suffix`` (``_ir.png``) names the picture beside a
+    depth file (beside a stack, a stack), by default ``_color`` or else ``_infrared``. Raises :class:`KitError` when
+    there are no depth images, and for a damaged ``recording.json``: without it the unit would be a guess.
     """
 
     def __init__(self, root: str | Path, *, unit_mm: float | None = None, image_suffix: str | None = None) -> None:
         self.root = Path(root)
         self._image_suffix = image_suffix
-        if not self.root.is_dir():
+        if not self.root.exists():
             raise KitError(f"{self.root}: found no such folder, expected one of recordings")
+        files = [self.root] if self.root.is_file() else depth_files(self.root)
+        if self.root.is_file():
+            self.root = self.root.parent
         self._files: dict[str, Path] = {}
-        for path in depth_files(self.root):
+        self._index: dict[str, int] = {}  # of frames in a stack
+        for path in files:
             name = path.relative_to(self.root).with_suffix("").as_posix().removesuffix("_depth")
             if name in self._files:
                 raise KitError(f"{path}: found a second depth image {name}, beside {self._files[name].name}")
-            if not name.endswith(PICTURES):
-                self._files[name] = path
+            if name.endswith(PICTURES):
+                continue
+            count = frames_in_stack(path)
+            numbers = {f"{name}/{index:06d}": index for index in range(count or 0)}
+            self._index |= numbers
+            self._files |= dict.fromkeys([name] if count is None else numbers, path)
         self.names = sorted(self._files, key=_by_number)
         self._unit_mm = unit_mm
         self._metadata: dict[Path, RecordingMetadata] = {}
@@ -115,14 +130,6 @@ class RecordingFolder:
         """A line for each file that could not be read so far."""
         return list(self._damage.values())
 
-    @property
-    def units_mm(self) -> dict[Path, float]:
-        """The depth unit of each folder that holds frames."""
-        return {
-            folder: metadata.unit_mm if self._unit_mm is None else self._unit_mm
-            for folder, metadata in self._metadata.items()
-        }
-
     def path(self, name: str) -> Path:
         """The depth file of a frame. Raises :class:`KitError` when there is none of that name."""
         if name not in self._files:
@@ -145,14 +152,16 @@ class RecordingFolder:
     def _read(self, name: str, *, strict: bool) -> RecordedFrame:
         path = self.path(name)
         metadata = self._metadata[path.parent]
-        depth = read_frame(path)
-        index = path.stem.removesuffix("_depth")
+        number = self._index.get(name)
+        file = open_depth(path, metadata.unit_mm if self._unit_mm is None else self._unit_mm)
+        depth = file.frame(number or 0)
+        index = path.stem.removesuffix("_depth") + ("" if number is None else f"/{number:06d}")
         frame = (metadata.frames or {}).get(index, DescribedFrame())
         marks, mark_names = self._marks(path, index, frame, metadata, strict)
         return RecordedFrame(
             name,
             depth,
-            unit_mm=metadata.unit_mm if self._unit_mm is None else self._unit_mm,
+            unit_mm=file.unit_mm,
             picture=self._picture(name, depth, strict),
             intrinsics=metadata.intrinsics or _phone_intrinsics(path, frame, depth, metadata.rotated),
             person=str(frame.person or _person(path)),
@@ -168,7 +177,7 @@ class RecordingFolder:
         if path is None:
             return None
         try:
-            picture = read_picture(path)
+            picture = read_picture(path, self._index.get(name))
             if picture.shape[:2] != depth.shape:
                 found, expected = ("x".join(map(str, shape[1::-1])) for shape in (picture.shape, depth.shape))
                 raise KitError(f"{path}: found {found} pixels, expected {expected} as in its depth image")

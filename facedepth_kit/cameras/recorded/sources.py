@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from facedepth_kit.cameras.recorded.depth_files import SUFFIXES
 from facedepth_kit.cameras.recorded.folder import RecordingFolder
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, is_kinectfacedb
@@ -56,17 +57,20 @@ class ConcatenatedRecordings:
 
 
 def open_recordings(path: str | Path, *, unit_mm: float | None = None, image_suffix: str | None = None) -> Recordings:
-    """The recordings at ``path``, by what is found there; nothing but names and ``recording.json`` is read.
+    """The recordings at ``path``, by what is found there; nothing but names, headers and ``recording.json`` is read.
 
-    ``unit_mm`` and ``image_suffix`` are :class:`RecordingFolder`'s; the others say both themselves. Raises
-    :class:`KitError` when there is nothing, or nothing that is a recording.
+    A depth file is a recording, too, such as an NPY stack of frames. ``unit_mm`` and ``image_suffix`` are
+    :class:`RecordingFolder`'s; the others say both themselves. Raises :class:`KitError` when there is nothing, or
+    nothing that is a recording.
     """
     path = Path(path)
     if path.suffix.lower() in BAG_SUFFIXES and not path.is_dir():
         return BagFile(path)
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return RecordingFolder(path, unit_mm=unit_mm, image_suffix=image_suffix)
     if not path.is_dir():
         found = "a file" if path.exists() else "no such file or folder"
-        raise KitError(f"{path}: found {found}, expected a folder of recordings or a RealSense .bag or .db3")
+        raise KitError(f"{path}: found {found}, expected a folder of recordings, a depth file, or a .bag or .db3")
     if is_kinectfacedb(path):
         return KinectFaceDB(path)
     return RecordingFolder(path, unit_mm=unit_mm, image_suffix=image_suffix)

@@ -10,6 +10,7 @@ import tifffile
 from facedepth_kit.cameras.recorded.depth_files import (
     aligned_picture,
     depth_files,
+    open_depth,
     read_frame,
     read_picture,
     write_frame,
@@ -41,6 +42,44 @@ def test_files_of_other_programs_are_read(tmp_path: Path, frame: np.ndarray) -> 
         read = read_frame(tmp_path / name)
         assert read.dtype == np.dtype("uint16")
         np.testing.assert_array_equal(read, frame)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32", "float64"])
+def test_a_stack_is_read_frame_by_frame_and_changes_only_where_a_frame_did(tmp_path: Path, kind: str) -> None:
+    metres = np.linspace(0.4, 1.6, 3 * 20 * 30).reshape(3, 20, 30)
+    stored = (metres * 1000).astype(kind) if kind == "uint16" else metres.astype(kind)
+    stored[0, 0, :4] = 0 if kind == "uint16" else (np.nan, np.inf, -1, 0)
+    np.save(tmp_path / "take.npy", stored)
+    file = open_depth(tmp_path / "take.npy", 1.0 if kind == "uint16" else 1000.0)
+    assert (len(file), file.is_stack) == (3, True)
+    for index in range(3):
+        frame = file.frame(index)
+        assert frame.dtype == np.uint16
+        seen = frame > 0
+        assert (~seen).sum() == (4 if index == 0 else 0)
+        assert np.abs(frame * file.unit_mm - metres[index] * 1000)[seen].max() <= (1 if kind == "uint16" else 0.06)
+    changed = file.frame(0)
+    changed[0, 1] = round(700 / file.unit_mm)
+    file.save(tmp_path / "out.npy", {0: changed})
+    after = np.load(tmp_path / "out.npy")
+    assert after.dtype == stored.dtype
+    assert after[0, 0, 1] == pytest.approx(700 if kind == "uint16" else 0.7)
+    after[0, 0, 1] = stored[0, 0, 1]
+    np.testing.assert_array_equal(after, stored)
+
+
+def test_metres_that_are_taken_for_millimetres_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((20, 30), 0.7, np.float32))
+    with pytest.raises(KitError, match=r"a\.npy: found floats of at most 0\.7 mm at --unit-mm 1, .*--unit-mm 1000"):
+        open_depth(tmp_path / "a.npy").frame(0)
+    assert (open_depth(tmp_path / "a.npy", 1000).frame(0) == 7000).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 20, 30), (20, 30, 3), (2, 2, 20, 30), (30,)])
+def test_arrays_of_another_shape_are_no_stacks(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "a.npy", np.ones(shape, np.uint16))
+    with pytest.raises(KitError, match=r"a\.npy: found shape"):
+        open_depth(tmp_path / "a.npy")
 
 
 def bad_files(folder: Path) -> dict[str, str]:

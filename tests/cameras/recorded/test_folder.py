@@ -16,6 +16,7 @@ import pytest
 from facedepth_kit.cameras.recorded.depth_files import write_frame
 from facedepth_kit.cameras.recorded.folder import FolderWriter, RecordingFolder
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
+from facedepth_kit.cameras.recorded.sources import open_recordings
 from facedepth_kit.common.errors import KitError
 
 INTRINSICS = Intrinsics(40, 30, 50.0, 51.0, 19.5, 14.5)
@@ -150,7 +151,6 @@ def test_frames_in_the_order_of_their_numbers_and_of_nested_folders(tmp_path: Pa
     assert [read.simulated for read in found] == [False, False, True, True]
     assert found.simulated
     assert [read.unit_mm for read in RecordingFolder(tmp_path, unit_mm=3)] == [3] * 4
-    assert set(found.units_mm.values()) == {0.25, 2}
 
 
 def test_plain_depth_images_are_a_recording_too(tmp_path: Path) -> None:
@@ -283,3 +283,22 @@ def test_truedepth_frames_with_the_phones_intrinsics(real_depth: Path) -> None:
         assert read.intrinsics.fx == pytest.approx(2881.16 * 320 / 3088, rel=0.01)
         assert read.intrinsics.cx == pytest.approx(119.5, abs=3)
         assert read.intrinsics.cy == pytest.approx(159.5, abs=3)
+
+
+def test_a_stack_counts_as_so_many_frames_with_the_pictures_beside_it(tmp_path: Path) -> None:
+    frames = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30) + np.uint16(5000)
+    colours = np.stack([np.full((20, 30, 3), index, np.uint8) for index in range(3)])
+    np.save(tmp_path / "take_depth.npy", frames)
+    np.save(tmp_path / "take_color.npy", colours)
+    (tmp_path / "recording.json").write_text(json.dumps({"unit_mm": 0.1, "frames": {"take/000001": {"person": "7"}}}))
+    for root in (tmp_path, tmp_path / "take_depth.npy"):
+        found = open_recordings(root)
+        assert len(found) == 3
+        for index, read in enumerate(found):
+            assert read.name == f"take/{index:06d}"
+            assert read.unit_mm == 0.1
+            assert read.person == ("7" if index == 1 else "")
+            np.testing.assert_array_equal(read.depth, frames[index])
+            assert read.picture is not None
+            assert (read.picture == index).all()
+        assert found.damaged == []
