@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -160,6 +161,9 @@ def punch(
 @click.option("--no-punch", is_flag=True, help="Leave out the errors at punched holes (half the time).")
 @HOLES_SEED
 @click.option("--output", type=PATH, metavar="CSV", help="Write the table there; numbers only, no pictures.")
+@click.option("--decisions", type=PATH, metavar="CSV", help="Write APCER and BPCER there (recordings with attacks).")
+@click.option("--frames", type=COUNT, default=1, metavar="N", help="Frames of each video of an attack data set.")
+@click.option("--bright-is-near", is_flag=True, help="In attack data sets of grey levels, bright is near.")
 @overwrite_file
 def evaluate_recordings(
     folder: Path | None,
@@ -170,11 +174,15 @@ def evaluate_recordings(
     no_punch: bool,
     seed: int,
     output: Path | None,
+    decisions: Path | None,
+    frames: int,
+    bright_is_near: bool,
     overwrite: bool,
 ) -> int:
     """Measure recordings of your own as the tables do: surface, landmarks, attack detection, punched holes.
 
-    FOLDER holds recordings (default: the data folder, FACEDEPTH_DATA).
+    FOLDER holds recordings (default: the data folder, FACEDEPTH_DATA), or KinectFaceDB, 3DMAD, WMCA, CASIA-SURF or CeFA
+    as they unpack. Where attacks are among them, a second table has APCER, BPCER and D-EER of each enhancer.
     """
     from itertools import islice
 
@@ -185,12 +193,21 @@ def evaluate_recordings(
     from facedepth_kit.common.paths import data_dir
     from facedepth_kit.enhancers import offered
     from facedepth_kit.evaluation import recordings as measures
+    from facedepth_kit.evaluation.decision_tables import recordings_decisions
 
     refuse_existing(output, overwrite)
-    recordings = open_recordings(folder or data_dir(), unit_mm=unit_mm, image_suffix=image_suffix)
-    frames = tqdm(islice(recordings, 0, None, every), total=-(-len(recordings) // every), unit="frame", leave=False)
+    refuse_existing(decisions, overwrite)
+    recordings = open_recordings(
+        folder or data_dir(),
+        unit_mm=unit_mm,
+        image_suffix=image_suffix,
+        frames=frames,
+        bright_is_near=bright_is_near,
+    )
+    shown_frames = islice(recordings, 0, None, every)
+    bar = tqdm(shown_frames, total=-(-len(recordings) // every), unit="frame", leave=False)
     rng = None if no_punch else np.random.default_rng(seed)
-    report = measures.evaluate_recordings(frames, list(enhancers) or offered(), rng=rng)
+    report = measures.evaluate_recordings(bar, list(enhancers) or offered(), rng=rng)
     rows = measures.summary_rows(report.measures, report.punched, report.moved)
     left = f", {len(report.left_out)} left out" if report.left_out else ""
     say(f"{rows[0]['frames']} frames with a face{left}{'; simulated' if report.simulated else ''}")
@@ -202,10 +219,36 @@ def evaluate_recordings(
         say(f"  {head:<11}{meaning}")
     if output is not None:
         write_table(output, rows, significant=5, overwrite=overwrite)
+    metric = getattr(recordings, "metric", True)
+    if not metric:
+        say("depth is 8-bit grey levels, not metric: what is given in mm is in grey levels", error=True)
+    lines = recordings_decisions(report, [row["enhancer"] for row in rows], metric=metric)
+    _say_decisions(lines)
+    if decisions is not None:
+        if not lines:
+            raise KitError("--decisions: found no attacks among the recordings, expected bona fide faces and attacks")
+        write_table(decisions, lines, significant=5, overwrite=overwrite)
     problems = [f"{entry.name}: {entry.reason}" for entry in report.left_out] + list(recordings.damaged)
     for problem in problems:
         say(problem, error=True)
     return 1 if problems else 0
+
+
+def _say_decisions(lines: list[dict[str, Any]]) -> None:
+    """The rates that need no threshold, a line for each check and enhancer, with the counts above."""
+    from facedepth_kit.evaluation.decision_tables import APCER_LIMITS, WORST, at_apcer, at_bpcer
+
+    worst = [line for line in lines if line["presentation"] == WORST]
+    if not worst:
+        return
+    counts = {line["presentation"]: line["presentations"] for line in lines if line["presentation"] != WORST}
+    say("presentations: " + ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in counts.items()))
+    columns = {at_bpcer(): "APCER at BPCER 5%", "d_eer": "D-EER"}
+    columns |= {at_apcer(limit): f"BPCER at APCER {limit:.0%}" for limit in APCER_LIMITS}
+    say(f"{'check':<22}{'enhancer':<26}" + "".join(f"{head:>20}" for head in columns.values()))
+    for line in worst:
+        say(f"{line['check']:<22}{line['enhancer']:<26}" + "".join(f"{line[key]:>20.1%}" for key in columns))
+    say("APCER is that of the worst species: the one that is accepted most often")
 
 
 @click.command()

@@ -15,6 +15,7 @@ from facedepth_kit.evaluation.decisions import (
     Curve,
     apcer,
     bpcer,
+    bpcer_at_apcer,
     equal_error_rate,
     error_curve,
     interval,
@@ -23,6 +24,8 @@ from facedepth_kit.evaluation.decisions import (
     threshold_at_bpcer,
 )
 from facedepth_kit.evaluation.published import REALSENSE
+from facedepth_kit.evaluation.recordings import CAMERA as RECORDINGS
+from facedepth_kit.evaluation.recordings import RecordingsReport
 from facedepth_kit.evaluation.relief import ReliefSettings
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,6 +35,7 @@ Score = Callable[[Measures], float]
 BONA_FIDE = ("bona_fide", "")
 WORST = "worst species"
 BPCER_LIMIT = 0.05
+APCER_LIMITS = (0.05, 0.1)
 
 
 def pad_score(row: Measures) -> float:
@@ -54,15 +58,19 @@ SCORES: dict[str, Score] = {"geometric PAD error": pad_score, "relief (ours)": r
 
 
 def presentations(
-    measures: Iterable[Measures], enhancer: str, score: Score, without_face: Mapping[str, int] | None = None
+    measures: Iterable[Measures],
+    enhancer: str,
+    score: Score,
+    without_face: Mapping[str, int] | None = None,
+    camera: str = REALSENSE,
 ) -> dict[str, FloatArray]:
-    """Scores of the RealSense presentations of one enhancer: ``bona_fide`` and each instrument that was presented.
+    """Scores of a camera's presentations of one enhancer: ``bona_fide`` and each instrument that was presented.
 
     ``without_face`` counts, by variant, presentations that never came to a score because Dlib saw no face: NaN.
     """
     found: dict[str, list[float]] = {"bona_fide": []}
     for row in measures:
-        if row.camera == REALSENSE and row.enhancer == enhancer:
+        if row.camera == camera and row.enhancer == enhancer:
             found.setdefault("bona_fide" if row.variant in BONA_FIDE else row.variant, []).append(score(row))
     for variant, count in (without_face or {}).items():
         found.setdefault("bona_fide" if variant in BONA_FIDE else variant, []).extend([float("nan")] * count)
@@ -77,6 +85,7 @@ def decision_rows(
     limit: float = BPCER_LIMIT,
     without_face: Mapping[str, int] | None = None,
     simulated: bool = True,
+    camera: str = REALSENSE,
 ) -> list[Row]:
     """The decisions of both checks for each enhancer, a line for each kind of presentation.
 
@@ -84,13 +93,13 @@ def decision_rows(
     an instrument, BPCER of bona fide, with its 95 % interval) stand the APCER at the threshold at which at most
     ``limit`` of the bona fide are rejected, and the paired comparison with no enhancement: how many presentations pass
     only with it and only without it. The line :data:`WORST` holds what the standard calls APCER, the maximum over the
-    attack species, and the D-EER between that and the BPCER.
+    attack species, the D-EER between that and the BPCER, and the BPCER where APCER is at most 5 % and 10 %.
     """
     lines = []
     for check, threshold in thresholds.items():
-        plain = presentations(measures, NONE, SCORES[check], without_face)
+        plain = presentations(measures, NONE, SCORES[check], without_face, camera)
         for enhancer in enhancers:
-            scores = presentations(measures, enhancer, SCORES[check], without_face)
+            scores = presentations(measures, enhancer, SCORES[check], without_face, camera)
             attacks = {kind: values for kind, values in scores.items() if kind != "bona_fide"}
             curve = _curve(scores["bona_fide"], attacks)
             at_limit = float("nan") if curve is None else threshold_at_bpcer(curve, limit)
@@ -120,15 +129,45 @@ def decision_rows(
                     "presentations": sum(found[kind]["presentations"] for kind in attacks),
                     "rate": "APCER",
                     "d_eer": equal_error_rate(curve),
+                    **{at_apcer(most): bpcer_at_apcer(curve, most) for most in APCER_LIMITS},
                     **{key: max(found[kind][key] for kind in attacks) for key in ("value", at_bpcer(limit))},
                 }
             lines += [{**shared, **line, "simulated": simulated} for line in found.values()]
     return lines
 
 
+def recordings_decisions(report: RecordingsReport, enhancers: Sequence[str], *, metric: bool = True) -> list[Row]:
+    """:func:`decision_rows` of recordings of one's own whose ``variant`` says what was presented; empty for others.
+
+    A frame without a face is a presentation without response. The thresholds are fixed (ours): the relief's own, and
+    one landmark in four for the geometric error. The rates at limits of APCER and BPCER and the D-EER need none.
+    Without ``metric`` depth the relief is left out: it is measured in millimetres.
+    """
+    kinds = {row.variant for row in report.measures}
+    if BONA_FIDE[0] not in kinds or len(kinds) < 2:
+        return []
+    without_face: dict[str, int] = {}
+    for entry in report.left_out:
+        without_face[entry.variant] = without_face.get(entry.variant, 0) + 1
+    thresholds = {"geometric PAD error": 0.25} | ({"relief (ours)": -ReliefSettings().least_mm} if metric else {})
+    return decision_rows(
+        report.measures,
+        enhancers,
+        thresholds,
+        without_face=without_face,
+        simulated=report.simulated,
+        camera=RECORDINGS,
+    )
+
+
 def at_bpcer(limit: float = BPCER_LIMIT) -> str:
     """The column of :func:`decision_rows` that holds the APCER where at most ``limit`` of bona fide are rejected."""
     return f"apcer_at_bpcer_{limit:.0%}"
+
+
+def at_apcer(limit: float) -> str:
+    """The column of :func:`decision_rows` that holds the BPCER where the worst species' APCER is at most ``limit``."""
+    return f"bpcer_at_apcer_{limit:.0%}"
 
 
 def attack_rows(lines: Table, enhancers: Sequence[str]) -> list[Row]:
@@ -145,6 +184,8 @@ def attack_rows(lines: Table, enhancers: Sequence[str]) -> list[Row]:
         row[f"{line['rate']}, {kind}" + f" (n = {line['presentations']})" * (kind != WORST)] = _percent(line["value"])
         if kind == WORST:
             row |= {"D-EER": _percent(line["d_eer"]), f"APCER at BPCER {BPCER_LIMIT:.0%}": _percent(line[at_bpcer()])}
+            there = [limit for limit in APCER_LIMITS if at_apcer(limit) in line]  # tables written before have none
+            row |= {f"BPCER at APCER {limit:.0%}": _percent(line[at_apcer(limit)]) for limit in there}
     return list(table.values())
 
 

@@ -84,6 +84,15 @@ def threshold_at_bpcer(curve: Curve, limit: float) -> float:
     return float(curve.thresholds[fine[0]]) if fine.size else float("inf")
 
 
+def bpcer_at_apcer(curve: Curve, limit: float) -> float:
+    """The lowest BPCER of a curve where the worst instrument's APCER is at most ``limit``: BPCER20 at 5 %.
+
+    1 where no threshold of the curve keeps APCER that low: all must be rejected.
+    """
+    fine = curve.worst_apcer <= limit
+    return float(curve.bpcer[fine].min()) if fine.any() else 1.0
+
+
 def equal_error_rate(curve: Curve) -> float:
     """Where BPCER and the worst APCER are equal (D-EER), interpolated between two thresholds of the curve."""
     # At the lowest threshold everything is rejected, at the highest nothing.

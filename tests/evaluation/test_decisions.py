@@ -11,6 +11,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.decisions import (
     apcer,
     bpcer,
+    bpcer_at_apcer,
     equal_error_rate,
     error_curve,
     interval,
@@ -104,3 +105,12 @@ def test_rates_against_counting(rng: np.random.Generator) -> None:
     for threshold, rejected, passed in zip(curve.thresholds, curve.bpcer, curve.apcer["x"], strict=True):
         assert rejected == pytest.approx(sum(score >= threshold for score in bona_fide) / 50)
         assert passed == pytest.approx(sum(score < threshold for score in attacks) / 40)
+
+
+def test_bpcer_where_few_attacks_pass() -> None:
+    curve = error_curve([0.1, 0.2, 0.3, 0.4], {"flat": [0.9] * 10, "bent": [0.25] + [0.9] * 9})
+    # Nine of ten bent prints and every flat one stay below the limit of 10 % even where all faces pass.
+    assert bpcer_at_apcer(curve, 0.1) == 0.0
+    # None may pass: the threshold must not lie above 0.25, where half of the faces are rejected.
+    assert bpcer_at_apcer(curve, 0.05) == 0.5
+    assert bpcer_at_apcer(error_curve([0.1], {"flat": [0.0]}, [0.05]), 0.05) == 1.0

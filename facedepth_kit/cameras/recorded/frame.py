@@ -33,7 +33,8 @@ class RecordedFrame:
     (uint8, (height, width, 3) RGB) or infrared image (uint8 or uint16, (height, width)), or None. ``marks`` are known
     points in the image, float64 (n, 2), x right and y down in pixels, NaN where unknown; ``mark_names`` their names.
     ``person``, ``session`` and ``variant`` are empty where a source does not say them. ``simulated`` marks what no
-    camera has seen: tables and captions made from it must say so.
+    camera has seen: tables and captions made from it must say so. ``metric`` is false where a source keeps depth as
+    grey levels, not in millimetres: ``unit_mm`` is then a step's nominal size.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RecordedFrame:
     marks: npt.NDArray[np.float64] | None = None
     mark_names: tuple[str, ...] = ()
     simulated: bool = False
+    metric: bool = True
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.unit_mm) and self.unit_mm > 0):

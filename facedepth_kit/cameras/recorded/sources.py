@@ -1,4 +1,4 @@
-"""Recordings whatever they lie in: files of the RealSense SDK, KinectFaceDB, or a folder of depth images."""
+"""Recordings whatever they lie in: files of the RealSense SDK, a data set as it was published, or depth images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from facedepth_kit.cameras.recorded.depth_files import SUFFIXES
 from facedepth_kit.cameras.recorded.folder import RecordingFolder
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import KinectFaceDB, is_kinectfacedb
+from facedepth_kit.cameras.recorded.pad_data_sets import PadDataSet, pad_layout
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
 from facedepth_kit.common.errors import KitError
 
@@ -56,12 +57,19 @@ class ConcatenatedRecordings:
         return itertools.chain.from_iterable(self.members)
 
 
-def open_recordings(path: str | Path, *, unit_mm: float | None = None, image_suffix: str | None = None) -> Recordings:
+def open_recordings(
+    path: str | Path,
+    *,
+    unit_mm: float | None = None,
+    image_suffix: str | None = None,
+    frames: int | None = None,
+    bright_is_near: bool = False,
+) -> Recordings:
     """The recordings at ``path``, by what is found there; nothing but names, headers and ``recording.json`` is read.
 
     A depth file is a recording, too, such as an NPY stack of frames. ``unit_mm`` and ``image_suffix`` are
-    :class:`RecordingFolder`'s; the others say both themselves. Raises :class:`KitError` when there is nothing, or
-    nothing that is a recording.
+    :class:`RecordingFolder`'s, ``frames`` and ``bright_is_near`` :class:`PadDataSet`'s; the others say all themselves.
+    Raises :class:`KitError` when there is nothing, or nothing that is a recording.
     """
     path = Path(path)
     if path.suffix.lower() in BAG_SUFFIXES and not path.is_dir():
@@ -73,4 +81,6 @@ def open_recordings(path: str | Path, *, unit_mm: float | None = None, image_suf
         raise KitError(f"{path}: found {found}, expected a folder of recordings, a depth file, or a .bag or .db3")
     if is_kinectfacedb(path):
         return KinectFaceDB(path)
+    if pad_layout(path) is not None:
+        return PadDataSet(path, frames=frames, bright_is_near=bright_is_near)
     return RecordingFolder(path, unit_mm=unit_mm, image_suffix=image_suffix)

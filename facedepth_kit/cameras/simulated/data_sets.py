@@ -1,7 +1,8 @@
-"""Simulated data sets in the files of real ones: KinectFaceDB by a Kinect v1, and recordings of a RealSense D435.
+"""Simulated data sets in the files of real ones: KinectFaceDB by a Kinect v1, recordings of a RealSense D435, and the
+layouts of data sets of presentation attacks (3DMAD, WMCA, CASIA-SURF, CeFA).
 
 Nobody was recorded: faces come from the parametric model, depth from the sensors of :mod:`.sensors`. Each folder says
-so in ``simulated.json``, and what reads it passes it on. Both are written by several processes, person by person (or
+so in ``simulated.json``, and what reads it passes it on. All are written by several processes, person by person (or
 recording by recording), each whole or not at all: a killed run goes on where it was, and the same seed gives the same
 files.
 """
@@ -28,6 +29,7 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
     KinectFaceDB,
     write_variant,
 )
+from facedepth_kit.cameras.recorded.pad_data_sets import KINDS, PadDataSet, write_presentation
 from facedepth_kit.cameras.simulated.occluders import hand_over_mouth, sheet_of_paper, sunglasses
 from facedepth_kit.cameras.simulated.prints import Sheet, portrait_to_print, print_points_mm, printed_sheet
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo, StructuredLight
@@ -49,15 +51,23 @@ from facedepth_kit.common.parts import is_tidy, open_parts, read_description
 from facedepth_kit.common.paths import write_folder_atomically
 from facedepth_kit.common.settings import to_dict
 from facedepth_kit.faces.people.landmarks import MARK_NAMES, marks_from_landmarks
+from facedepth_kit.faces.people.parametric import rotation
 from facedepth_kit.faces.people.portraits import Portrait
 from facedepth_kit.rendering.camera import Camera
+from facedepth_kit.rendering.mesh import Mesh
 from facedepth_kit.rendering.shading import Light
 
-Attack = Literal["bona_fide", "flat_print", "bent_print"]
+Attack = Literal["bona_fide", "flat_print", "bent_print", "mask"]
+
+NOSE_TIP, CHIN, BROWS = 30, 8, slice(17, 27)  # of the 68 landmarks
+MASK_ABOVE_MM = 45.0  # a mask ends so far above the brows
+OPERATOR_BEHIND_MM = 25.0  # so far behind a mask is the face of who wears it
 
 PICTURES = len(SESSIONS) * len(VARIANTS)  # of a person
 FRAMES_A_PROCESS = 12
-ATTACKS: tuple[Attack, ...] = ("bona_fide", "flat_print", "bent_print")
+PRINTS: tuple[Attack, ...] = ("flat_print", "bent_print")
+ATTACKS: tuple[Attack, ...] = ("bona_fide", *PRINTS)
+ATTACK_KINDS: tuple[Attack, ...] = (*ATTACKS, "mask")
 ABOUT = "Simulated: rendered faces that belong to nobody, measured by a simulated sensor. Not the real data set."
 
 
@@ -173,6 +183,41 @@ def write_realsense(
     return RecordingFolder(folder)
 
 
+def write_pad_data_set(
+    folder: str | Path,
+    layout: str,
+    people: int,
+    *,
+    seed: int,
+    frames: int = 1,
+    settings: RealSenseSettings | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> PadDataSet:
+    """Write (or go on writing) simulated presentations in the layout of a data set of attacks, and open it.
+
+    ``layout`` is one of :data:`facedepth_kit.cameras.recorded.pad_data_sets.LAYOUTS`. Each of so many people is there
+    once for every kind that the data set has, with ``frames`` frames. The sensor is that of ``settings``, whatever the
+    real set's was. Arguments and errors otherwise as in :func:`write_kinectfacedb`.
+    """
+    if layout not in KINDS:
+        raise KitError(f"layout: found {layout!r}, expected one of {', '.join(KINDS)}")
+    if not 1 <= people <= 99:
+        raise KitError(f"people: found {people}, expected 1 to 99")
+    settings = settings or RealSenseSettings()
+    folder = Path(folder)
+    _write_parts(
+        folder,
+        {"data_set": layout, "seed": seed, "frames": frames, "settings": to_dict(settings)},
+        "[0-9]*",
+        {folder / f"{number:04d}": (layout, number, frames, seed, settings) for number in range(1, people + 1)},
+        _write_presentations,
+        lambda count: workers or _workers(count * frames * len(KINDS[layout])),
+        progress,
+    )
+    return PadDataSet(folder)
+
+
 def kinect_recording(seed: int, number: int, session: str, variant: str, settings: KinectSettings) -> RecordedFrame:
     """One picture of the simulated KinectFaceDB, by person number, session and variant, without writing it."""
     person = draw_person(seed, number, spectacles_share=settings.spectacles_share)
@@ -202,12 +247,15 @@ def realsense_recording(
     start = rng.integers(2**32)
     moves = wander(np.arange(count) / settings.frames_per_second, rng)
     smile, open_mouth = np.abs(wander(np.arange(count) / settings.frames_per_second, rng)[:, :2]).T
-    paper = None if kind == "bona_fide" else _paper(person, kind, settings, rng)
+    paper = _paper(person, kind, settings, rng) if kind in PRINTS else None
+    operator = draw_person(seed, number + 1, spectacles_share=0.0) if kind == "mask" else None
     for index in range(count):
         turn = posture + moves[index, :3] * settings.turn_deg
         shift = moves[index, 3:] * settings.shift_mm
         angles = (float(turn[0]), float(turn[1]), float(turn[2]))
-        if paper is None:
+        if operator is not None:
+            scene = _masked(person, operator, angles)
+        elif paper is None:
             scene = seat(
                 person,
                 expression=_smile(0.35 * smile[index]) | {"jawOpen": 0.08 * open_mouth[index]},
@@ -359,6 +407,31 @@ def _held_up(picture: Portrait, sheet: Sheet, turn_deg: tuple[float, float, floa
     landmarks = print_points_mm(picture.landmarks, picture.picture.shape, sheet)
     marks = np.asarray(marks_from_landmarks(landmarks), np.float64)
     return Scene((printed_sheet(picture.picture, sheet),), (), landmarks, marks)
+
+
+def _masked(person: Person, operator: Person, turn_deg: tuple[float, float, float]) -> Scene:
+    """A rigid mask of a person's face, worn by somebody else: the face alone, without expression or spectacles."""
+    scene = seat(person, turn_deg=turn_deg)
+    landmarks = scene.landmarks_mm
+    assert landmarks is not None
+    head = scene.parts[0]
+    turn, tip = rotation(*turn_deg), landmarks[NOSE_TIP]
+    face, points = (head.mesh.vertices_mm - tip) @ turn, (landmarks - tip) @ turn  # as if looking straight ahead
+    low, high = points[CHIN, 1] - 8.0, points[BROWS, 1].max() + MASK_ABOVE_MM
+    kept = (face[:, 2] > points[:, 2].min()) & (face[:, 1] > low) & (face[:, 1] < high)
+    triangles = head.mesh.triangles[kept[head.mesh.triangles].all(axis=1)]
+    mask = replace(head, mesh=Mesh(head.mesh.vertices_mm, triangles))
+    worn_by = seat(operator, turn_deg=turn_deg).moved(turn @ (0.0, 0.0, -OPERATOR_BEHIND_MM))
+    return replace(scene, parts=(mask, *worn_by.parts), lenses=())
+
+
+def _write_presentations(
+    target: Path, layout: str, number: int, frames: int, seed: int, settings: RealSenseSettings
+) -> None:
+    with write_folder_atomically(target) as folder:
+        for kind in ATTACK_KINDS:
+            if kind in KINDS[layout]:
+                write_presentation(folder, layout, list(realsense_recording(seed, number, kind, frames, settings)))
 
 
 def _write_recording(
