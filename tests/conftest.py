@@ -73,6 +73,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(line)
 
 
+@pytest.fixture(autouse=True)
+def _networks_of_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a workspace names the networks of its profile's run; the next test must not find them."""
+    monkeypatch.setenv("FACEDEPTH_RUN_NETWORKS", "")
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed, new for each test."""

@@ -81,7 +81,7 @@ def cameras() -> str:
 
 def attacks() -> str:
     """Decisions on simulated presentations for a few enhancers."""
-    rows = attack_rows(read("pad_decisions"), ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1"))
+    rows = attack_rows(read("pad_decisions"), ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-0", "DL-Kit-1"))
     return markdown_table([{**row, "enhancer": shown_name(row["enhancer"])} for row in rows])
 
 

@@ -58,6 +58,7 @@ WORDS = ("before", "after", "bilateral")
 @click.option("--parts", type=PATH, metavar="DIR", help="Keep finished parts there, so that a killed run goes on.")
 @click.option("--workers", type=SMALL_COUNT, default=1, metavar="N", help="Processes (default: 1).")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler such as tcp://host:8786, in place of processes.")
+@click.option("--cards", is_flag=True, help="Write each network's numbers into its model card, too.")
 @csv_output
 @overwrite_file
 def evaluate(
@@ -67,6 +68,7 @@ def evaluate(
     parts: Path | None,
     workers: int,
     scheduler: str | None,
+    cards: bool,
     output: Path | None,
     overwrite: bool,
 ) -> int:
@@ -76,7 +78,8 @@ def evaluate(
 
     from facedepth_kit.common.jobs import cluster
     from facedepth_kit.enhancers import get, offered
-    from facedepth_kit.evaluation.error import evaluate_parts, weights_key
+    from facedepth_kit.evaluation.error import evaluate_parts, write_into_cards
+    from facedepth_kit.pairs.store import PairStore
 
     refuse_existing(output, overwrite)
     if scheduler and parts is None:
@@ -85,10 +88,10 @@ def evaluate(
     with ExitStack() as stack:
         executor, workers = stack.enter_context(cluster(scheduler)) if scheduler else (None, workers)
         folder = parts or Path(stack.enter_context(TemporaryDirectory()))
-        found = evaluate_parts(
-            folder, pairs, names, key=weights_key(names), count=count, workers=workers, executor=executor
-        )
+        found = evaluate_parts(folder, pairs, names, count=count, workers=workers, executor=executor)
         areas = found.summaries("face"), found.summaries("image")
+    if cards:
+        write_into_cards(PairStore(pairs), *areas)
     columns = ["enhancer", "mean", "std", "skewness", "excess_kurtosis", "full image", "pairs"]
     rows = []
     say(f"{columns[0]:<26}" + "".join(f"{column:>17}" for column in columns[1:]))

@@ -14,6 +14,7 @@ from facedepth_kit.common.errors import DiskFullError, KitError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED_WEIGHTS = PACKAGE / "weights"
+RUN_NETWORKS = "FACEDEPTH_RUN_NETWORKS"
 TEMPORARY = ".partial-"  # how the names of unfinished files and folders begin
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -46,9 +47,13 @@ def own_networks_dir() -> Path:
     return _from_environment("FACEDEPTH_WEIGHTS") or _beside("my_networks")
 
 
-def weights_dirs() -> tuple[Path, Path]:
-    """Where trained weights and their model cards lie: the shipped ones, and the user's own."""
-    return SHIPPED_WEIGHTS, own_networks_dir()
+def weights_dirs() -> tuple[Path, ...]:
+    """Where trained weights and their model cards lie: the shipped ones, and the user's own.
+
+    Before both come those in FACEDEPTH_RUN_NETWORKS, which a profile that trains the paper's networks itself has set.
+    """
+    run = _from_environment(RUN_NETWORKS)
+    return (*([run] if run else []), SHIPPED_WEIGHTS, own_networks_dir())
 
 
 def data_dir() -> Path:

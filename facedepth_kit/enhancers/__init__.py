@@ -49,7 +49,7 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "DL-Alpha": ("learned", "U-Net of 6,731,041 parameters"),
     "DL-Beta": ("learned", "U-Net of 13,746,881 parameters"),
     "DL-Gamma": ("learned", "U-Net of 11,593,825 parameters"),
-    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters; how the weights were trained says their model card"),
+    "DL-Delta-1": ("learned", "U-Net of 4,175,713 parameters"),
     "DL-Delta-2": ("learned", "DL-Delta-1 trained once more"),
     "DL-Delta-3": ("learned", "DL-Delta-2 trained once more"),
     "DL-Delta-4": ("learned", "DL-Delta-3 trained once more"),
@@ -58,6 +58,7 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "Navier-Stokes": ("classical", "OpenCV inpainting by the Navier-Stokes method (ours)"),
     "Telea+bilateral": ("classical", "Telea's inpainting, then a bilateral filter (ours)"),
     "Navier-Stokes+bilateral": ("classical", "Navier-Stokes inpainting, then a bilateral filter (ours)"),
+    "DL-Kit-0": ("learned", "DL-Delta's U-Net, trained by a schedule of the kit's own (ours)"),
     "DL-Kit-1": ("learned", "DL-Delta's U-Net with an objective of the kit's own (ours): depth and validity apart"),
 }
 # Filters that section IV speaks of without giving them a row: they run by name and are not in names().
@@ -65,7 +66,7 @@ _REMARKED = {
     "Sp": "RealSense spatial filter without hole filling",
     **{f"De-M{magnitude}": f"RealSense decimation, magnitude {magnitude}" for magnitude in range(3, 8)},
 }
-_OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-1")
+_OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-0", "DL-Kit-1")
 
 
 # Enhancers of a user's own code, in this process.
@@ -140,6 +141,18 @@ def stand_in(name: str) -> str:
     if name != DDRNET or ddrnet.find_checkpoint() is not None:
         return ""
     return "stand-in: trained by the kit on simulated people, not comparable"
+
+
+def training_remark(chosen: Iterable[str] | None = None) -> str:
+    """On how much of the paper's images its networks (among ``chosen``) were trained, as a sentence; empty for none."""
+    papers = [name for name, (kind, _) in _DESCRIPTIONS.items() if kind == "learned" and name not in _OURS]
+    shares: dict[float, list[str]] = {}
+    for name in papers if chosen is None else [name for name in chosen if name in papers]:
+        share = ModelCard.read(network_files(name)[0]).fraction if network_present(name) else None
+        if share is not None:
+            shares.setdefault(share, []).append(name)
+    found = [f"{', '.join(names)} with {100 * share:.3g} %" for share, names in shares.items() if share < 1]
+    return f"Trained with a part of the paper's images only: {'; '.join(found)}." if found else ""
 
 
 def refuse_trained_on(names: Iterable[str], faces: Faces) -> None:

@@ -11,17 +11,28 @@ from facedepth_kit import enhancers
 from facedepth_kit.cameras import data_sets
 from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.cameras.recorded.face_crop import FaceCrop
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.sources import Recordings
+from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings, realsense_recording
 from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import read_description, write_description
 from facedepth_kit.depth import HOLE, DepthImage
-from facedepth_kit.enhancers.ddrnet import checkpoint_state
-from facedepth_kit.evaluation.camera_measures import FaceStore, Measures, Prepare, keep_faces, measure_faces
+from facedepth_kit.evaluation.camera_measures import (
+    FaceStore,
+    Measures,
+    Prepare,
+    keep_faces,
+    measure_faces,
+    read_measures,
+    write_measures,
+)
 from facedepth_kit.evaluation.camera_tables import INSTRUMENTS
+from facedepth_kit.evaluation.error import weights_key
 from facedepth_kit.evaluation.prepared_faces import NEUTRAL, PROFILES, prepare_faces, prepare_kinectfacedb
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
-from facedepth_kit.networks.cards import model_cards
 
+NEAR_AND_FAR_MM = (500.0, 1000.0)
 CAMERAS = (KINECTFACEDB, REALSENSE)
 CAMERA_NAMES = {KINECTFACEDB: "KinectFaceDB (Kinect v1)", REALSENSE: "RealSense D435"}
 PREPARE: dict[str, Prepare] = {KINECTFACEDB: prepare_kinectfacedb, REALSENSE: prepare_faces}
@@ -43,15 +54,22 @@ def camera_faces(data: CameraData, camera: str) -> FaceStore:
 
 
 def camera_measures(data: CameraData, camera: str, names: Sequence[str] | None = None) -> list[Measures]:
-    """Every measure of the enhancers that can run here (or of ``names``) on a camera's images; resumed after a kill."""
+    """Every measure of the enhancers that can run here (or of ``names``) on a camera's images.
+
+    Resumed after a kill; an enhancer that is new, or has new weights, costs only itself.
+    """
     store = camera_faces(data, camera)
-    cards = model_cards()
-    key = f"{store.folder.name} {[hashlib.sha256(card.read_bytes()).hexdigest() for card in cards]}"
-    key += checkpoint_state()  # DDRNet's own weights, where the user has brought them
     modules = ["facedepth_kit.evaluation.camera_measures", "facedepth_kit.enhancers"]
-    folder = cache_folder(data.cache, f"measures-{camera}", key, modules)
+    folder = cache_folder(data.cache, f"measures-{camera}", store.folder.name, modules)
     chosen = {name: enhancers.get(name).enhance for name in names or enhancers.available()}
-    return measure_faces(camera, store, chosen, folder / "measures.csv", progress=data.progress)
+    measures, weights = folder / "measures.csv", folder / "weights.json"
+    known = read_description(weights, "measures") if weights.exists() else {}
+    keys = known | {name: weights_key([name]) for name in chosen}
+    if measures.exists():
+        kept = [row for row in read_measures(measures) if known.get(row.enhancer) == keys.get(row.enhancer, "")]
+        write_measures(measures, kept)
+    write_description(weights, keys)
+    return measure_faces(camera, store, chosen, measures, progress=data.progress)
 
 
 def counts_by_reason(store: FaceStore) -> dict[str, int]:
@@ -107,9 +125,10 @@ def notes() -> dict[str, str]:
     return {name: note for name in enhancers.names() if (note := getattr(enhancers.get(name), "note", ""))}
 
 
-def stand_ins() -> str:
-    """A sentence for captions on the rows that stand in for published weights; empty when there are none."""
-    return "".join(f" {name}: {note}." for name, note in notes().items())
+def row_remarks() -> str:
+    """Sentences for captions on rows: stand-ins for published weights, and networks trained with fewer images."""
+    trained = enhancers.training_remark()
+    return "".join(f" {name}: {note}." for name, note in notes().items()) + (f" {trained}" if trained else "")
 
 
 def frontal(store: FaceStore, count: int) -> list[FaceCrop]:
@@ -146,6 +165,22 @@ def named(store: FaceStore, name: str) -> FaceCrop:
     if image is None:
         raise KitError(f"{store.folder}: found no image {name}, expected one of its {len(store)}")
     return _showable(image)
+
+
+def near_and_far(data: CameraData, store: FaceStore) -> tuple[FaceCrop, FaceCrop]:
+    """Figure 2: with the simulated D435 one person at 0.5 and 1 m, of recordings the nearest and the farthest face."""
+    if store.simulated:
+        frames = [_at_distance(data.seed, distance_mm) for distance_mm in NEAR_AND_FAR_MM]
+        near, far = prepare_faces(frames, [])
+        return _showable(near), _showable(far)
+    bona_fide = [entry for entry in store.entries if entry["variant"] not in INSTRUMENTS]
+    ordered = sorted(bona_fide, key=lambda entry: entry["depth_range"]["near_mm"])
+    return named(store, ordered[0]["name"]), named(store, ordered[-1]["name"])
+
+
+def _at_distance(seed: int, distance_mm: float) -> RecordedFrame:
+    settings = RealSenseSettings(distance_mm=(distance_mm, distance_mm), spectacles_share=0.0)
+    return next(realsense_recording(seed, 1, "bona_fide", 1, settings))
 
 
 def _showable(crop: FaceCrop) -> FaceCrop:

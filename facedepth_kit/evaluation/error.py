@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -24,7 +24,8 @@ from facedepth_kit.common.tables import read_table, write_table
 from facedepth_kit.depth import DepthImage, Mask, check_depth, holes, to_unit
 from facedepth_kit.enhancers import refuse_trained_on
 from facedepth_kit.enhancers.ddrnet import checkpoint_state
-from facedepth_kit.networks.cards import Faces, network_files
+from facedepth_kit.networks.cards import Faces, ModelCard, network_files, network_present
+from facedepth_kit.networks.ddrnet import NAME as DDRNET
 from facedepth_kit.pairs.store import PairStore
 
 if TYPE_CHECKING:
@@ -199,7 +200,6 @@ def evaluate_parts(
     store: Path,
     names: Sequence[str],
     *,
-    key: str = "",
     count: int | None = None,
     part: int = PART,
     batch_size: int = 16,
@@ -209,61 +209,72 @@ def evaluate_parts(
 ) -> ErrorParts:
     """The same for a pair store of any size, in parts that are written to ``folder`` as they are done.
 
-    A killed run goes on with the parts that are missing. ``store`` is the pair store's folder and ``names`` are
-    enhancers, because other processes (``workers``, or any ``executor``, such as a cluster's, that sees both folders)
-    open them themselves; the result does not depend on how many those are. ``key``: what else the numbers depend on
-    (weights, code). Raises :class:`KitError` for a folder that holds something else.
+    There is a file for each part and enhancer, in a folder named after the enhancer and its weights. So a killed run
+    goes on with what is missing, and a further enhancer, or one with new weights, costs only itself. ``store`` is the
+    pair store's folder and ``names`` are enhancers, because other processes (``workers``, or any ``executor``, such as
+    a cluster's, that sees both folders) open them themselves; the result does not depend on how many those are. Raises
+    :class:`KitError` for a folder that holds something else.
     """
     pairs = PairStore(store)
     total = _total(pairs, names, count)
-    description = {"pairs": pairs.fingerprint, "key": key, "count": total, "part": part, "names": list(names)}
-    jobs = [
-        (folder, store, tuple(names), start, min(start + part, total), batch_size) for start in range(0, total, part)
-    ]
+    description = {"pairs": pairs.fingerprint, "count": total, "part": part}
     with open_parts(
         folder,
         description,
         name=DESCRIPTION,
         fixed=tuple(description),
-        parts=("part_*.npz",),
+        parts=("*/part_*.npz",),
         holds="errors of enhancers (facedepth evaluate --parts writes them)",
     ):
-        missing = [job for job in jobs if not part_path(folder, job[3]).exists()]
-        with _bar(total, progress, total - sum(job[4] - job[3] for job in missing)) as bar:
-            for done in run_jobs(_write_part, missing, name=_part_name, workers=workers, executor=executor):
+        places = {name: folder / f"{name}-{weights_key([name])}" for name in names}
+        jobs = []
+        for start in range(0, total, part):
+            missing = {name: place for name, place in places.items() if not part_path(place, start).exists()}
+            if missing:
+                jobs.append((missing, store, start, min(start + part, total), batch_size))
+        with _bar(total, progress, total - sum(stop - start for _, _, start, stop, _ in jobs)) as bar:
+            for done in run_jobs(_write_part, jobs, name=_part_name, workers=workers, executor=executor):
                 bar.update(done)
-    return ErrorParts(folder)
+    return ErrorParts(folder, names)
 
 
 class Described(msgspec.Struct, frozen=True):
     """What :class:`ErrorParts` needs of ``errors.json``."""
 
-    names: list[str]
     count: Count
     part: Count
 
 
 class ErrorParts:
-    """Errors per image in a folder, as :func:`evaluate_parts` wrote them, read a part at a time.
+    """Errors per image in a folder, as :func:`evaluate_parts` wrote them for ``names``, read a part at a time.
 
     Raises :class:`KitError` for a folder of another kind.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
         known = read_description(folder / DESCRIPTION, "errors of enhancers", Described)
-        self.names, self.count, self.part = known.names, known.count, known.part
+        self.places = {name: folder / f"{name}-{weights_key([name])}" for name in names}
+        self.count, self.part = known.count, known.part
+
+    @property
+    def names(self) -> list[str]:
+        """The enhancers, in order."""
+        return list(self.places)
 
     def __iter__(self) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Errors over the face and over the full image, float64 (names, pairs of the part) each, in order."""
         for start in range(0, self.count, self.part):
-            path = part_path(self.folder, start)
-            kind = Kind("float64", (len(self.names), min(self.part, self.count - start)))
-            try:
-                arrays = read_npz(path, {"face": kind, "image": kind})
-            except KitError as error:
-                raise KitError(f"{error}; remove it and run the same command again") from None
-            yield arrays["face"], arrays["image"]
+            parts = [self._read(place, start) for place in self.places.values()]
+            face, image = (np.stack(areas) for areas in zip(*parts, strict=True))
+            yield face, image
+
+    def _read(self, place: Path, start: int) -> tuple[FloatArray, FloatArray]:
+        kind = Kind("float64", (min(self.part, self.count - start),))
+        try:
+            arrays = read_npz(part_path(place, start), {"face": kind, "image": kind})
+        except KitError as error:
+            raise KitError(f"{error}; remove it and run the same command again") from None
+        return arrays["face"], arrays["image"]
 
     def summaries(self, area: Area = "face", count: int | None = None) -> dict[str, ErrorSummary]:
         """The columns of Table IV for every enhancer, on the first ``count`` pairs; moments are merged part by part."""
@@ -283,31 +294,49 @@ class ErrorParts:
 
 
 def weights_key(names: Iterable[str]) -> str:
-    """What the numbers of these enhancers depend on beside the pairs: their model cards, which name the weights."""
-
-    digest = hashlib.sha256(checkpoint_state().encode())  # DDRNet's own weights, where the user has brought them
+    """What the numbers of these enhancers depend on beside the images: their weights and how cards say to read them."""
+    digest = hashlib.sha256()
     for name in names:
-        card = network_files(name)[0]
-        digest.update(f"{name} ".encode() + (card.read_bytes() if card.is_file() else b""))
+        digest.update(f"{name} ".encode())
+        if name == DDRNET:
+            digest.update(checkpoint_state().encode())  # DDRNet's own weights, where the user has brought them
+        if network_present(name):
+            card = ModelCard.read(network_files(name)[0])
+            digest.update(f"{card.sha256} {card.validity_threshold} {card.fill_reach_px}".encode())
     return digest.hexdigest()[:12]
 
 
+def write_into_cards(pairs: PairStore, face: Mapping[str, ErrorSummary], image: Mapping[str, ErrorSummary]) -> None:
+    """Write the row of Table IV of every network among these into its model card, with the pairs it was measured on."""
+    for name, found in face.items():
+        if not network_present(name):
+            continue
+        path = network_files(name)[0]
+        card = ModelCard.read(path)
+        row = {key: round(value, 5) for key, value in asdict(found).items()} | {
+            "full_image_mean": round(image[name].mean, 5),
+            "pairs": asdict(pairs.faces),
+        }
+        replace(card, measured=card.measured | {"table_4": row}).write(path, overwrite=True)
+
+
 def part_path(folder: Path, start: int) -> Path:
-    """The file of the part that begins with pair ``start``."""
+    """The file in an enhancer's folder of the part that begins with pair ``start``."""
     return folder / f"part_{start:08d}.npz"
 
 
-def _part_name(folder: Path, store: Path, names: tuple[str, ...], start: int, stop: int, batch_size: int) -> str:
+def _part_name(places: dict[str, Path], store: Path, start: int, stop: int, batch_size: int) -> str:
     return f"pairs {start} to {stop - 1} of {store}"
 
 
-def _write_part(folder: Path, store: Path, names: tuple[str, ...], start: int, stop: int, batch_size: int) -> int:
-    """Measure some pairs and write their errors; the job of a worker."""
-
-    functions = {name: enhancers.get(name).enhance for name in names}
-    face, image = _errors(PairStore(store), functions, range(start, stop), batch_size, lambda done: None)
-    with write_atomically(part_path(folder, start), overwrite=True) as temporary:
-        np.savez(temporary, face=face, image=image)
+def _write_part(places: dict[str, Path], store: Path, start: int, stop: int, batch_size: int) -> int:
+    """Measure some pairs and write the errors of each enhancer into its folder; the job of a worker."""
+    functions = {name: enhancers.get(name).enhance for name in places}
+    areas = _errors(PairStore(store), functions, range(start, stop), batch_size, lambda done: None)
+    for place, face, image in zip(places.values(), *areas, strict=True):
+        place.mkdir(exist_ok=True)
+        with write_atomically(part_path(place, start), overwrite=True) as temporary:
+            np.savez(temporary, face=face, image=image)
     return stop - start
 
 

@@ -6,8 +6,9 @@ is the paper's: the masked image goes through the kernel, with holes as the fart
 outside, and the magnitude is averaged over the mask. Only then is "None" rougher than the filled rows by what its
 holes add, do De-M8 and all networks share one floor that no smoothing gets below (Kinect 0.6 to 0.7, the larger faces
 of the RealSense 0.25 to 0.36), and is that floor nearly the same for every image. On 50 real Kinect v2 frames this
-reading gives 1.2 (None), 1.1 (Hf, Sp), 0.8 (De-M8, DL-Delta-1) against 1.4, 1.1, 0.7 in the paper; a kernel on
-measured neighbours alone gives 0.4, 0.4, 0.1. The floor is the step at the mask's border, not the face.
+reading gives 1.2 (None), 1.1 (Hf, Sp), 0.8 (De-M8, DL-Kit-0) against 1.4, 1.1, 0.7 in the paper (None, Hf and Sp,
+De-M8 and DL-Delta-1); a kernel on measured neighbours alone gives 0.4, 0.4, 0.1. The floor is the step at the mask's
+border, not the face.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def retrain_command(name: str) -> str:
 def network_files(name: str, folder: str | Path | None = None) -> tuple[Path, Path]:
     """Model card and weights of that name; they need not exist.
 
-    They lie in ``folder``; without one among the shipped networks, or else among the user's own.
+    They lie in ``folder``; without one among those that the run has trained, the shipped ones, or else the user's own.
     """
     places = weights_dirs() if folder is None else (Path(folder),)
     place = next((one for one in places if (one / f"{name}.json").is_file()), places[0])

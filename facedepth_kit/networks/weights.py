@@ -6,6 +6,7 @@ Reading executes no code: safetensors files hold arrays and text, TensorFlow's c
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, npt.NDArray[Any]]
 Storage = Literal["float32", "float16", "int8"]
-SMALL = 80_000  # kernels of fewer values keep half precision: they are where 8 bits would cost accuracy
+SMALL = 20_000  # kernels of fewer values keep half precision: they are where 8 bits would cost accuracy
+LARGE = 400_000  # kernels of as many values or more (DL-Beta's and DL-Gamma's) are kept with 6 bits
+BITS = 6
 SCALE = ":scale"  # an 8-bit array's companion: what one step is worth, by output channel
 LARGEST_INDEX = 10_000_000  # bytes; PRNet's has 20,000
 INDEX_SUFFIX, DATA_SUFFIX = ".index", ".data-00000-of-00001"
@@ -74,8 +77,8 @@ def save_weights(
 ) -> None:
     """Write a network's weights.
 
-    ``storage``: "int8" keeps large kernels as 8 bits with a scale for each output channel, small ones in half
-    precision, biases in float32.
+    ``storage``: "int8" keeps kernels as 8 bits with a scale for each output channel, the largest as 6 bits (four values
+    in three bytes), small ones in half precision, biases in float32.
     """
     from keras import ops
 
@@ -87,12 +90,27 @@ def save_weights(
         elif storage == "int8" and values.ndim > 1:
             # A transposed convolution has its output channels before its input channels.
             across = (0, 1, 3) if "cnv_up" in name else tuple(range(values.ndim - 1))
-            scale = np.maximum(np.abs(values).max(axis=across, keepdims=True), 1e-12) / np.float32(127)
-            arrays[name] = np.rint(values / scale).astype(np.int8)
+            bits = BITS if values.size >= LARGE else 8
+            scale = np.maximum(np.abs(values).max(axis=across, keepdims=True), 1e-12) / np.float32(2 ** (bits - 1) - 1)
+            steps = np.rint(values / scale).astype(np.int8)
+            arrays[name] = steps if bits == 8 else _packed(steps)
             arrays[f"{name}{SCALE}"] = scale.astype(np.float32)
         else:
             arrays[name] = values
     write_arrays(path, arrays, {"network": model.name, "storage": storage}, overwrite=overwrite)
+
+
+def _packed(steps: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """Values of -31 to 31 with 6 bits each, one after another; uint8 in one dimension."""
+    positive = (steps.reshape(-1, 1) + 2 ** (BITS - 1)).astype(np.uint8)
+    return np.packbits(np.unpackbits(positive, axis=1)[:, -BITS:])
+
+
+def _unpacked(packed: npt.NDArray[np.uint8], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """The values of :func:`_packed` in their own shape."""
+    bits = np.unpackbits(packed, count=BITS * math.prod(shape)).reshape(-1, BITS)
+    steps = np.packbits(bits, axis=1).ravel() >> (8 - BITS)
+    return (steps.astype(np.float32) - 2 ** (BITS - 1)).reshape(shape)
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:
@@ -103,30 +121,35 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     arrays, _ = read_arrays(path)
     wanted = named_weights(model)
     for name, variable in wanted.items():
-        if name not in arrays or arrays[name].shape != tuple(variable.shape):
+        if name not in arrays or not _fits(arrays[name], tuple(variable.shape)):
             found = f"{name} of shape {arrays[name].shape}" if name in arrays else f"no {name}"
             raise KitError(f"{path}: found no weights for {model.name} ({found}, expected {tuple(variable.shape)})")
     unknown = [name for name in arrays if name.removesuffix(SCALE) not in wanted]
     if unknown:
         raise KitError(f"{path}: found no weights for {model.name} ({unknown[0]} is unknown to it)")
     values = {}
-    for name in wanted:
-        array, scale = arrays[name], arrays.get(f"{name}{SCALE}")
-        if array.dtype not in (np.float32, np.float16, np.int8) or (scale is None) != (array.dtype != np.int8):
-            expected = "float32, float16 or int8 with a scale"
+    for name, variable in wanted.items():
+        array, scale, shape = arrays[name], arrays.get(f"{name}{SCALE}"), tuple(variable.shape)
+        whole = array.dtype in (np.int8, np.uint8)
+        if array.dtype not in (np.float32, np.float16, np.int8, np.uint8) or (scale is not None) != whole:
+            expected = "float32, float16, or int8 or six bits with a scale"
             raise KitError(f"{path}: found {name} of type {array.dtype}, expected {expected}")
-        values[name] = array.astype(np.float32)
+        values[name] = _unpacked(array, shape) if array.dtype == np.uint8 else array.astype(np.float32)
         if scale is not None:
-            ends = zip(scale.shape, array.shape, strict=False)
-            fits = scale.ndim == array.ndim and all(end in (1, whole) for end, whole in ends)
+            fits = scale.ndim == len(shape) and all(a in (1, b) for a, b in zip(scale.shape, shape, strict=False))
             if scale.dtype != np.float32 or not fits:
                 found = f"{scale.dtype} of shape {scale.shape}"
-                raise KitError(f"{path}: found {name}{SCALE} {found}, expected float32 that fits {array.shape}")
+                raise KitError(f"{path}: found {name}{SCALE} {found}, expected float32 that fits {shape}")
             values[name] *= scale
         if not np.isfinite(values[name]).all():
             raise KitError(f"{path}: found values in {name} that are not finite, expected trained weights")
     for name, variable in wanted.items():
         variable.assign(values[name])
+
+
+def _fits(array: npt.NDArray[Any], shape: tuple[int, ...]) -> bool:
+    """Whether an array of a file holds a variable of that shape, packed or not."""
+    return array.shape == ((math.ceil(math.prod(shape) * BITS / 8),) if array.dtype == np.uint8 else shape)
 
 
 # --- TensorFlow's checkpoints ---------------------------------------------------------------------------------------

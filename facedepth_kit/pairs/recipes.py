@@ -25,6 +25,7 @@ from facedepth_kit.pairs.training_batches import Stage, StoreBatches
 if TYPE_CHECKING:
     import keras
 
+PAPERS = ("DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", "DL-Alpha", "DL-Beta", "DL-Gamma")
 NARROWED = 0.1  # new channels of a widened head start at this share of their random values
 
 
@@ -75,6 +76,14 @@ class Recipe:
     def build(self, side: int | None = None) -> keras.Model:
         """The untrained network, for images of any size or of one side."""
         return build_network(self.size, head_channels=self.head_channels, side=side)
+
+    def in_few_steps(self) -> Recipe:
+        """The recipe with one small step or three a stage, to see that it runs; such a network has learnt nothing."""
+        stages = [
+            replace(stage, ground_truths=self.batch, chunks=1, epochs=1, resolution_px=(SIZE // 2,))
+            for stage in self.stages
+        ]
+        return replace(self, stages=tuple(stages), fraction=self.batch / max(s.ground_truths for s in self.stages))
 
     def at_full_resolution(self) -> Recipe:
         """The recipe without the economy of smaller images."""
@@ -203,6 +212,26 @@ def train_recipe(
         stop_after_s=stop_after_s,
     )
     return Trained(recipe, stores, progress, batches.epochs, weights, card)
+
+
+def train_papers(
+    folder: str | Path, weights_dir: str | Path, *, few_steps: bool = False, progress_bar: bool = True
+) -> dict[str, Trained]:
+    """Train the paper's seven networks by their recipes, one after another, and export each into ``weights_dir``.
+
+    Runs and pairs lie in ``folder``; the same call goes on after a kill. ``few_steps`` cuts every recipe down to a
+    handful. Raises :class:`KitError` as :func:`train_recipe` does.
+    """
+    found = {}
+    for name in PAPERS:
+        recipe = load_recipe(name)
+        recipe = recipe.in_few_steps() if few_steps else recipe
+        stores = recipe_stores(recipe, Path(folder) / "pairs", progress=progress_bar)
+        found[name] = train_recipe(
+            recipe, stores, Path(folder) / name, weights_dir=weights_dir, progress_bar=progress_bar
+        )
+        export_network(found[name], weights_dir, overwrite=True)
+    return found
 
 
 def _start(recipe: Recipe, weights_dir: str | Path | None) -> tuple[list[npt.NDArray[Any]], ModelCard]:

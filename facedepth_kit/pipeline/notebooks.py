@@ -9,6 +9,9 @@ from pathlib import Path
 
 from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.pipeline.profiles import Profile
+
+TRAINING, NETWORKS = "05_training", "networks.json"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Notebook:
         """Whether it shows a panel to play with."""
         return bool(self._header(r"^from (facedepth_kit\.panels)\b"))
 
+    def needs_in(self, profile: Profile) -> tuple[str, ...]:
+        """What it needs in a profile: where the paper's networks are trained, those before they are evaluated."""
+        trained = self.weights and self.name > TRAINING and profile.trains != "nothing"
+        return (*self.needs, *([NETWORKS] if trained else []))
+
     def targets(self, profile: str) -> dict[str, Path]:
         """Where each of its files lies after a run: name -> path."""
         tracked = {name: paths.figures_dir(profile) / name for name in self.outputs}
@@ -73,7 +81,10 @@ NOTEBOOKS = (
     Notebook("03_degradation", outputs=("figure_05.png",)),
     Notebook("04_networks", outputs=(*_table("table_3"), "figure_07.png")),
     Notebook(
-        "05_training", outputs=(*_table("training", "weights"), "figure_06.png", "training_curve.png"), weights=True
+        TRAINING,
+        outputs=(*_table("training", "weights"), "figure_06.png", "training_curve.png"),
+        results=(NETWORKS,),
+        weights=True,
     ),
     Notebook("06_filters", outputs=(*_table("table_2"), "filters.png")),
     Notebook(
@@ -163,8 +174,8 @@ def maker(file: str) -> Notebook:
     raise KitError(f"{file}: no notebook makes it, expected one of the files listed in pipeline/notebooks.py")
 
 
-def chosen(only: str | None = None) -> list[Notebook]:
-    """All notebooks in order, or one by name or number after those whose files it needs.
+def chosen(profile: Profile, only: str | None = None) -> list[Notebook]:
+    """All notebooks in order, or one by name or number after those whose files it needs in a profile.
 
     Raises :class:`KitError` for an unknown one.
     """
@@ -173,12 +184,12 @@ def chosen(only: str | None = None) -> list[Notebook]:
     wanted = [notebook for notebook in NOTEBOOKS if only in (notebook.name, notebook.name.split("_")[0])]
     if not wanted:
         raise KitError(f"notebook: found {only!r}, expected one of {', '.join(one.name for one in NOTEBOOKS)}")
-    names = _with_makers(wanted)
+    names = _with_makers(wanted, profile)
     return [notebook for notebook in NOTEBOOKS if notebook.name in names]
 
 
-def _with_makers(notebooks: Iterable[Notebook]) -> set[str]:
+def _with_makers(notebooks: Iterable[Notebook], profile: Profile) -> set[str]:
     names: set[str] = set()
     for notebook in notebooks:
-        names |= {notebook.name} | _with_makers(maker(file) for file in notebook.needs)
+        names |= {notebook.name} | _with_makers((maker(file) for file in notebook.needs_in(profile)), profile)
     return names

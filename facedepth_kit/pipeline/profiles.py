@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Literal
 
 from facedepth_kit.common.errors import KitError
 
@@ -15,12 +16,14 @@ class Profile:
     """The sizes of one run; every notebook reads its counts from here.
 
     ``test_pairs``: pairs of Table IV (section IV-D: 100,000). ``training_ground_truths`` faces, three degradations
-    each, are trained in chunks of ``chunk_ground_truths`` for ``epochs`` (section IV-C: 60,000, 10,000, 10).
+    each, in chunks of ``chunk_ground_truths`` for ``epochs``: notebook 05's training to watch.
     ``calibration_pairs``: pairs on which the rows without learning are held against the published ones;
     ``calibration_seconds``: how long the calibration notebook searches on.
     ``people`` of the simulated camera data sets (KinectFaceDB has 52), two sessions each; ``camera_frames`` of the
     simulated RealSense recordings. ``pair_seconds`` of a simulated recording of two cameras (the second paper: 30), of
     which ``pair_frames`` frames are used to align them.
+    ``trains`` says which networks of the paper are evaluated: those that come with the kit (``nothing`` is trained),
+    or those that notebook 05 has trained first by the paper's recipes, ``everything`` or in ``a few steps``.
     ``cell_seconds``: how long one cell may take before a headless run gives up; None waits for ever.
     """
 
@@ -38,6 +41,7 @@ class Profile:
     camera_frames: int
     pair_seconds: float
     pair_frames: int
+    trains: Literal["nothing", "a few steps", "everything"]
     cell_seconds: int | None
 
 
@@ -59,6 +63,7 @@ PROFILES = {
             camera_frames=6,
             pair_seconds=2.0,
             pair_frames=10,
+            trains="a few steps",
             cell_seconds=600,
         ),
         Profile(
@@ -76,6 +81,7 @@ PROFILES = {
             camera_frames=60,
             pair_seconds=6.0,
             pair_frames=40,
+            trains="nothing",
             cell_seconds=3_600,
         ),
         Profile(
@@ -84,15 +90,16 @@ PROFILES = {
             test_pairs=100_000,
             calibration_pairs=2_000,
             calibration_seconds=3_600,
-            training_ground_truths=60_000,
-            chunk_ground_truths=10_000,
+            training_ground_truths=160,
+            chunk_ground_truths=80,
             validation_pairs=1_000,
-            epochs=10,
+            epochs=2,
             evaluation_batch=64,
             people=52,
             camera_frames=400,
             pair_seconds=30.0,
             pair_frames=120,
+            trains="everything",
             cell_seconds=None,
         ),
     )

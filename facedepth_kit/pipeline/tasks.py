@@ -48,7 +48,7 @@ def run(
     run of the same profile waits for the first. Raises :class:`KitError` for an unknown profile or notebook.
     """
     settings = get_profile(profile)
-    wanted = notebooks.chosen(only)
+    wanted = notebooks.chosen(settings, only)
     started = time.monotonic()
     build = results_dir(settings.name)
     with _alone(build, report):
@@ -187,7 +187,7 @@ def _dependencies(notebook: Notebook, profile: Profile) -> list[Path]:
             files.update(path for path in network_files(card.stem, card.parent) if path.is_file())
     if notebook.own_data:  # and what was measured on recordings that are not here
         files.update(figures_dir("recordings").glob("*.csv"))
-    files.update(notebooks.maker(name).targets(profile.name)[name] for name in notebook.needs)
+    files.update(notebooks.maker(name).targets(profile.name)[name] for name in notebook.needs_in(profile))
     return sorted(files)
 
 

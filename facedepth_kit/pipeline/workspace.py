@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from facedepth_kit.cameras.data_sets import CameraData
 from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.paths import figures_dir, repository_root, results_dir, write_atomically
+from facedepth_kit.common.paths import RUN_NETWORKS, figures_dir, repository_root, results_dir, write_atomically
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.common.settings import settings_hash
 from facedepth_kit.common.tables import Table, markdown_table, read_table, shown_table, write_table
@@ -65,6 +66,11 @@ class Workspace:
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator of its own for every purpose, so that adding a cell does not change the numbers of the next."""
         return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
+
+    @property
+    def run_networks(self) -> Path:
+        """Where this profile's own networks lie, if it trains them."""
+        return run_networks_dir(self.profile.name)
 
     @property
     def camera_data(self) -> CameraData:
@@ -168,11 +174,17 @@ def open_workspace(notebook: str, profile: str = "", seed: int = 2023, output: s
     """
     quiet_tensorflow()
     chosen = get_profile(profile)
+    os.environ[RUN_NETWORKS] = "" if chosen.trains == "nothing" else str(run_networks_dir(chosen.name))
     base = Path(output) if output else results_dir(chosen.name) / "output"
     figures, results = base / "figures", base / "results"
     for folder in (figures, results):
         folder.mkdir(parents=True, exist_ok=True)
     return Workspace(notebook, chosen, seed, figures, results)
+
+
+def run_networks_dir(profile: str) -> Path:
+    """Where notebook 05 puts the networks of a profile that trains them, and the other notebooks find them."""
+    return results_dir(profile) / "networks"
 
 
 def cache_dir(profile: str) -> Path:

@@ -72,16 +72,16 @@ my_winner = ""  # your answer: one of the names below
 # single image are kept.
 #
 # This cell runs every enhancer on every test image and takes most of this notebook's time, which is given at the top;
-# the bar shows how far it is.
+# the bar shows how far it is. What was measured is kept: a further enhancer costs only itself.
 
 # %%
-from facedepth_kit.evaluation.error import evaluate_parts, weights_key, write_errors
+from facedepth_kit.evaluation.error import evaluate_parts, write_errors
 
 # "Sp", the spatial filter without hole filling, is no row of the paper: it says that it "produced results comparable to
 # no enhancement" (section IV-C). Here it is measured.
 measurable = [*ready, *(["Sp"] if "Sp-HfU" in ready else [])]
 parts = evaluate_parts(
-    work.cache_folder("errors", f"{store.fingerprint} {weights_key(ready)}", ["facedepth_kit.evaluation.error"]),
+    work.cache_folder("errors", store.fingerprint, ["facedepth_kit.evaluation.error"]),
     store.folder,
     measurable,
     batch_size=work.profile.evaluation_batch,
@@ -123,8 +123,11 @@ def note(name):
         return every[name].note
     if name not in published:
         return "the kit's own row, not in the paper"
-    notes = {"hand-crafted": "real RealSense SDK", "learned": "ours: trained on simulated faces"}
-    return {"DDRNet-dn": "its authors' weights"}.get(name, notes.get(every[name].kind, ""))
+    if name == "DDRNet-dn":
+        return "its authors' weights"
+    if every[name].kind == "learned":
+        return enhancers.training_remark([name]) or "trained on simulated faces"
+    return "real RealSense SDK" if every[name].kind == "hand-crafted" else ""
 
 
 # %%
@@ -146,7 +149,8 @@ table.sort(key=lambda row: row["mean"] or row["published_mean"] or 1.0)
 caption = (
     f"Face RMSE on {len(store):,} simulated pairs (parametric faces drawn by the kit; degradation calibrated on the "
     f"rows without learning), beside Table IV of the paper ({PROFILES['paper'].test_pairs:,} pairs from photos). "
-    "Standard deviation of the sample, skewness g1, excess kurtosis g2. full_image_mean: over all pixels (IV-D)."
+    "Standard deviation of the sample, skewness g1, excess kurtosis g2. full_image_mean: over all pixels (IV-D). "
+    f"{enhancers.training_remark()}"
 ) + "".join(f" {name}: {enhancer.note}." for name, enhancer in ready.items() if enhancer.note)
 work.save_table("table_4", table, caption)
 
@@ -160,7 +164,7 @@ from facedepth_kit.plots.bars import error_bars
 
 caption = (
     f"After Figure 8: mean face RMSE and standard deviation, {len(store):,} simulated pairs, beside the published. "
-    "*: a stand-in's weights, not the published ones; its bars are not comparable."
+    f"*: a stand-in's weights, not the published ones; its bars are not comparable. {enhancers.training_remark()}"
 )
 work.save_figure(error_bars(work.read_table("table_4")), "figure_08.png", caption)
 

@@ -74,7 +74,7 @@ def sample(number):
 # %%
 caption = (
     "After Figure 13: random synthetic sample 1, a simulated (parametric) face; small numbers: face RMSE. Last row: "
-    "the kit's own. Enhancers without weights are left empty."
+    f"the kit's own. {enhancers.training_remark()}"
 ) + "".join(f" {name}: {enhancers.stand_in(name)}." for name in ready if enhancers.stand_in(name))
 work.save_figure(sample(0), "figure_13.png", caption, width=1100)
 

@@ -189,7 +189,7 @@ from facedepth_kit.evaluation.published import tally
 caption = (
     "Roughness and holes over the face mask in percent, mean and sample standard deviation, beside Table V of the "
     f"paper. {camera_study.origins(stores)} Averaged: {counts[KINECTFACEDB]} KinectFaceDB images with a mask, "
-    f"{counts[REALSENSE]} bona fide RealSense images. Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
+    f"{counts[REALSENSE]} bona fide RealSense images. Verdicts: {tally(lines)}.{camera_study.row_remarks()}"
 )
 work.save_table("table_5", lines, caption, digits=2, shown=wide_table(lines, 2))
 
@@ -200,7 +200,7 @@ work.save_table("table_5", lines, caption, digits=2, shown=wide_table(lines, 2))
 
 # %%
 caption = f"After Figure 9: roughness and holes in the face, beside the published. {camera_study.origins(stores)}"
-caption += camera_study.stand_ins()
+caption += camera_study.row_remarks()
 long = work.read_table("table_5")
 shown = long[long["metric"] != "least correlation"]  # the row on the variants is a claim, not an enhancer
 work.save_figure(surface_bars(shown), "figure_09.png", caption, width=1100)

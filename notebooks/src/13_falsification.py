@@ -97,7 +97,7 @@ lines += falsification_rows(measured, simulated=store.simulated)
 caption = (
     "Falsification: RMSE in percent of 25 cm between input and output over the Neutral mask, input holes left out, "
     f"beside Table VI. {camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}."
-    f"{camera_study.stand_ins()}"
+    f"{camera_study.row_remarks()}"
 )
 work.save_table("table_6", lines, caption, digits=2, shown=wide_table(lines, 2))
 
@@ -128,6 +128,7 @@ columns = [
     "DL-Beta",
     "DL-Gamma",
     "DDRNet-dn",
+    "DL-Kit-0",
     "DL-Kit-1",
 ]
 shown = [camera_study.outputs(image.depth, columns) for image in images.values()]
@@ -142,7 +143,7 @@ depths = [image.depth for image in images.values()]
 figure = sample_rows(pictures, depths, shown, masks, columns, list(images), numbers)
 caption = (
     f"After Figure 10: {camera_study.origin(store, KINECTFACEDB)}; the face area is masked by the Neutral picture's "
-    f"landmarks. Small numbers: falsification in percent. Last column: the kit's own.{camera_study.stand_ins()}"
+    f"landmarks. Small numbers: falsification in percent. Last columns: the kit's own.{camera_study.row_remarks()}"
 )
 work.save_figure(figure, "figure_10.png", caption, width=1100)
 

@@ -162,7 +162,7 @@ with_points = {row.name for row in measures if row.camera == KINECTFACEDB and ro
 caption = (
     f"Landmark holes and geometric PAD error, beside Table VII, on the images with a landmark hole in the input: "
     f"{counts['manual']} of {len(store)} (marks), {counts['dlib']} of {len(with_points)} (Dlib). {subset}. "
-    f"{camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}.{camera_study.stand_ins()}"
+    f"{camera_study.origins({KINECTFACEDB: store})} Verdicts: {tally(lines)}.{camera_study.row_remarks()}"
 )
 work.save_table("table_7", lines, caption, digits=3, shown=wide_table(lines, 3))
 
@@ -215,7 +215,7 @@ from collections import Counter
 
 from facedepth_kit.evaluation.decision_tables import attack_finding, attack_rows, decision_rows
 
-shown = [name for name in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-1") if name in enhancers.available()]
+shown = [name for name in ("None", "Sp-HfU", "DL-Delta-1", "DL-Kit-0", "DL-Kit-1") if name in enhancers.available()]
 without_face = Counter(entry.variant for entry in stores[REALSENSE].left_out)
 ready = enhancers.available()
 simulated = stores[REALSENSE].simulated
@@ -227,7 +227,7 @@ caption = (
     "maximum over the two prints; BPCER: bona fide turned away; D-EER: where both are equal; 95 % Clopper-Pearson "
     "intervals, which take frames for independent though those of a recording are not. passes_only_enhanced: "
     "presentations that pass with the enhancer and not without; p: exact McNemar test. "
-    f"{camera_study.origins({REALSENSE: stores[REALSENSE]})} Not in the paper.{camera_study.stand_ins()}"
+    f"{camera_study.origins({REALSENSE: stores[REALSENSE]})} Not in the paper.{camera_study.row_remarks()}"
 )
 work.save_table("pad_decisions", decisions, caption, digits=3, shown=attack_rows(decisions, shown))
 

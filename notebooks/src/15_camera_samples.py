@@ -75,12 +75,7 @@ from facedepth_kit.pipeline.exercises import check
 print(check(my_factor, ActiveStereo().step_mm(1000.0) / ActiveStereo().step_mm(500.0), tolerance=0.01))
 
 # %%
-bona_fide = [i for i, entry in enumerate(stores[REALSENSE].entries) if entry["variant"] in ("bona_fide", "")]
-by_distance = sorted(bona_fide, key=lambda i: stores[REALSENSE].entries[i]["depth_range"]["near_mm"])
-near, far = (
-    camera_study.named(stores[REALSENSE], stores[REALSENSE].entries[i]["name"])
-    for i in by_distance[:: len(by_distance) - 1]
-)
+near, far = camera_study.near_and_far(data, stores[REALSENSE])
 titles = [f"{image.depth_range.near_mm / 1000:.2f} m, {256 * image.square.step:.0f} px" for image in (near, far)]
 colour = [samples.cut_to_face(image.picture, image.shown) for image in (near, far)]
 depth = [
@@ -91,7 +86,8 @@ depth = [
 # %%
 frame_sizes = sorted({f"{image.frame_size[0]}x{image.frame_size[1]}" for image in (near, far)})
 caption = (
-    f"After Figure 2: {where[REALSENSE]}, {' and '.join(frame_sizes)}, at two distances (nearest point of the face); "
+    f"After Figure 2: {where[REALSENSE]}, {' and '.join(frame_sizes)}, at two distances (nearest point of the face)"
+    f"{', one person' if stores[REALSENSE].simulated else ''}; "
     "px: side of the square cut out, here scaled to 256. Depth is masked by the face."
 )
 work.save_figure(samples.distance_rows(colour, depth, titles), "figure_02.png", caption, width=520)
@@ -118,9 +114,6 @@ learned = ["DDRNet-dn", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", 
 arrangement = [["Color", "Depth", *hand_crafted], learned, ours]
 
 
-empty = f"Enhancers without weights are left empty.{camera_study.stand_ins()}"
-
-
 def sample_figure(image: FaceCrop) -> Figure:
     shown = camera_study.outputs(image.depth, [*hand_crafted, *learned, *ours])
     return samples.camera_sample(image.picture, image.depth, shown, image.shown, arrangement)
@@ -128,12 +121,12 @@ def sample_figure(image: FaceCrop) -> Figure:
 
 # %%
 image = camera_study.sample(stores[KINECTFACEDB], "0025", "OpenMouth", holes=True)
-caption = f"After Figure 15: {image.name}, {where[KINECTFACEDB]}. {empty}"
+caption = f"After Figure 15: {image.name}, {where[KINECTFACEDB]}.{camera_study.row_remarks()}"
 work.save_figure(sample_figure(image), "figure_15.png", caption, width=1100)
 
 # %%
 image = camera_study.sample(stores[KINECTFACEDB], "0013", "Smile")
-caption = f"After Figure 16: {image.name}, {where[KINECTFACEDB]}. {empty}"
+caption = f"After Figure 16: {image.name}, {where[KINECTFACEDB]}.{camera_study.row_remarks()}"
 work.save_figure(sample_figure(image), "figure_16.png", caption, width=1100)
 
 # %% [markdown]
@@ -145,7 +138,8 @@ work.save_figure(sample_figure(image), "figure_16.png", caption, width=1100)
 # %%
 from facedepth_kit.evaluation.prepared_faces import hole_sizes
 
-faces = [camera_study.named(stores[REALSENSE], stores[REALSENSE].entries[i]["name"]) for i in bona_fide]
+bona_fide = [entry for entry in stores[REALSENSE].entries if entry["variant"] in ("bona_fide", "")]
+faces = [camera_study.named(stores[REALSENSE], entry["name"]) for entry in bona_fide]
 sizes = [hole_sizes(image.depth, image.mask) for image in faces]
 largest = max(range(len(faces)), key=lambda i: max(sizes[i], default=0))
 others = [i for i in range(len(faces)) if i != largest] or [largest]
@@ -158,11 +152,11 @@ def about(image: FaceCrop) -> str:
 
 
 # %%
-caption = f"After Figure 17: {about(faces[largest])}; the frame with the largest hole.{camera_study.stand_ins()}"
+caption = f"After Figure 17: {about(faces[largest])}; the frame with the largest hole.{camera_study.row_remarks()}"
 work.save_figure(sample_figure(faces[largest]), "figure_17.png", caption, width=1100)
 
 # %%
-caption = f"After Figure 18: {about(faces[most])}; the frame with the most holes.{camera_study.stand_ins()}"
+caption = f"After Figure 18: {about(faces[most])}; the frame with the most holes.{camera_study.row_remarks()}"
 work.save_figure(sample_figure(faces[most]), "figure_18.png", caption, width=1100)
 
 # %% [markdown]

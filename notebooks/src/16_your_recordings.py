@@ -222,7 +222,7 @@ from facedepth_kit import enhancers
 from facedepth_kit.cameras.recorded.sources import open_recordings
 from facedepth_kit.evaluation.recordings import evaluate_recordings, summary_rows
 
-names = [name for name in ("None", "Sp-HfU", "Telea+bilateral", "DL-Delta-1", name) if name in enhancers.available()]
+names = [name for name in ("None", "Sp-HfU", "Telea+bilateral", "DL-Kit-0", name) if name in enhancers.available()]
 rows = [{"enhancer": name, "frames": 0} for name in names]
 if own and suffix:
     from itertools import islice

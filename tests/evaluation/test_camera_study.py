@@ -98,13 +98,16 @@ def test_outputs_of_those_that_can_run() -> None:
     assert list(found) == ["None", "Telea"]
 
 
-def test_stand_ins_are_named_in_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captions_name_stand_ins_and_networks_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
     from facedepth_kit import enhancers
 
     for name, note in camera_study.notes().items():
-        assert f"{name}: {note}." in camera_study.stand_ins()
+        assert f"{name}: {note}." in camera_study.row_remarks()
+    assert "DL-Delta-1" in enhancers.training_remark(["DL-Delta-1", "DL-Kit-1", "Telea"])
+    assert enhancers.training_remark(["DL-Kit-1", "Telea"]) == ""
     monkeypatch.setattr(enhancers, "names", lambda: ["None"])
-    assert camera_study.stand_ins() == ""
+    monkeypatch.setattr(enhancers, "network_present", lambda name: False)
+    assert camera_study.row_remarks() == ""
 
 
 def test_an_unknown_camera_is_refused(data: CameraData) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ from scipy import stats
 
 from facedepth_kit import enhancers
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import SHIPPED_WEIGHTS
 from facedepth_kit.depth import HOLE, DepthImage
 from facedepth_kit.evaluation.error import (
     ErrorParts,
@@ -22,6 +25,7 @@ from facedepth_kit.evaluation.error import (
     face_rmse,
     read_errors,
     summary,
+    weights_key,
     write_errors,
 )
 from facedepth_kit.pairs.store import PairStore, synthesize
@@ -186,17 +190,33 @@ def test_parts_give_what_one_pass_gives_on_any_number_of_workers(store: Path, tm
 def test_a_killed_evaluation_goes_on_with_the_parts_that_are_missing(store: Path, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     evaluate_parts(folder, store, ["None"], part=4, progress=False)
-    (folder / "part_00000004.npz").unlink()
-    kept = (folder / "part_00000000.npz").stat().st_mtime_ns
+    first, second, _ = sorted(folder.glob("None-*/part_*.npz"))
+    second.unlink()
+    kept = first.stat().st_mtime_ns
     with pytest.raises(KitError, match=r"part_00000004\.npz: found .*run the same command again"):
-        ErrorParts(folder).summaries()
+        ErrorParts(folder, ["None"]).summaries()
     evaluate_parts(folder, store, ["None"], part=4, progress=False)
-    assert (folder / "part_00000000.npz").stat().st_mtime_ns == kept
-    assert ErrorParts(folder).summaries()["None"].count == 9
-    with pytest.raises(KitError, match="found another names"):
-        evaluate_parts(folder, store, ["Telea"], part=4, progress=False)
-    with pytest.raises(KitError, match="found another key"):
-        evaluate_parts(folder, store, ["None"], part=4, key="other weights", progress=False)
+    assert first.stat().st_mtime_ns == kept
+    assert ErrorParts(folder, ["None"]).summaries()["None"].count == 9
+    both = evaluate_parts(folder, store, ["Telea", "None"], part=4, progress=False)  # a further one costs only itself
+    assert first.stat().st_mtime_ns == kept
+    alone = evaluate_parts(tmp_path / "alone", store, ["Telea"], part=4, progress=False)
+    assert both.summaries()["Telea"] == alone.summaries()["Telea"]
+    with pytest.raises(KitError, match="found another count"):
+        evaluate_parts(folder, store, ["None"], count=5, part=4, progress=False)
+
+
+def test_new_weights_are_measured_anew(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for suffix in (".json", ".safetensors"):
+        shutil.copy2(SHIPPED_WEIGHTS / f"DDRNet-dn{suffix}", tmp_path / f"mine{suffix}")
+    monkeypatch.setenv("FACEDEPTH_WEIGHTS", str(tmp_path))
+    before = weights_key(["mine"])
+    card = tmp_path / "mine.json"
+    read = json.loads(card.read_text())
+    card.write_text(json.dumps(read | {"measured": {"mean": 0.1}}))
+    assert weights_key(["mine"]) == before  # what a card says of errors is not what they depend on
+    card.write_text(json.dumps(read | {"sha256": "other"}))
+    assert weights_key(["mine"]) != before
 
 
 def test_the_full_image_counts_what_lies_around_the_face() -> None:

@@ -59,7 +59,7 @@ def test_a_simulated_face_all_the_way(simulated_face: RecordedFrame) -> None:
 
 
 def test_learned_enhancers_leave_measured_depth_where_it_was(simulated_face: RecordedFrame) -> None:
-    names = [name for name in ("DL-Kit-1", "DL-Delta-1") if name in enhancers.available()]
+    names = [name for name in ("DL-Kit-1", "DL-Kit-0", "DL-Delta-1") if name in enhancers.available()]
     report = evaluate_recordings([simulated_face], ["None", *names])
     for line in summary_rows(report.measures, moved=report.moved):
         assert line["moved_20mm_share"] <= 0.001, line["enhancer"]
@@ -130,6 +130,6 @@ def test_real_frames(real_depth: Path) -> None:
 
 def test_kept_tables_hold_numbers_only() -> None:
     for table in kept_tables().values():
-        assert set(table["enhancer"]) >= {"None", "DL-Delta-1"}
+        assert set(table["enhancer"]) >= {"None", "DL-Kit-0"}
         numbers = table.drop(columns=["enhancer", "measured_bias"])
         assert all(kind.kind in "if" for kind in numbers.dtypes)

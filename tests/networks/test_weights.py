@@ -35,6 +35,19 @@ def test_what_a_file_keeps(storage: str, tmp_path: Path) -> None:
         assert all(array.size >= SMALL for array in arrays.values() if array.dtype == np.int8)
 
 
+def test_the_largest_kernels_take_six_bits_a_value(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((4, 4, 128)), keras.layers.Conv2D(353, 3)])  # 406,656 weights
+    before = model.get_weights()
+    save_weights(model, tmp_path / "a.safetensors", storage="int8")
+    assert (tmp_path / "a.safetensors").stat().st_size < 0.76 * before[0].size
+    again = keras.models.clone_model(model)
+    load_weights(again, tmp_path / "a.safetensors")
+    off = np.abs(again.get_weights()[0] - before[0]).max(axis=(0, 1, 2))
+    assert (off <= 0.501 / 31 * np.abs(before[0]).max(axis=(0, 1, 2))).all()
+
+
 def test_a_transposed_kernels_scales_are_those_of_its_output_channels(tmp_path: Path) -> None:
     model = build_ddrnet()
     kernel, bias = model.get_layer("cnv_up0").get_weights()

@@ -16,6 +16,7 @@ from facedepth_kit.networks.cards import Faces, ModelCard
 from facedepth_kit.networks.trainer import TrainingSettings
 from facedepth_kit.networks.unet import SIZES, NetworkSize
 from facedepth_kit.pairs.recipes import (
+    PAPERS,
     Recipe,
     chosen_recipe,
     export_network,
@@ -26,8 +27,6 @@ from facedepth_kit.pairs.recipes import (
 )
 from facedepth_kit.pairs.store import synthesize
 from facedepth_kit.pairs.training_batches import Stage
-
-PAPERS = ["DL-Alpha", "DL-Beta", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", "DL-Gamma"]
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +57,15 @@ def test_the_papers_counts() -> None:
         assert (delta.stages[0].ground_truths, delta.stages[0].chunks) == (60_000, 6)
         assert delta.stages[0].hole_values == ("keep", "random", "blurred")
         assert delta.start_from == (None if number == 1 else f"DL-Delta-{number - 1}")
+
+
+def test_a_few_steps_touch_every_stage() -> None:
+    for recipe in map(load_recipe, PAPERS):
+        few = recipe.in_few_steps()
+        assert [stage.seed for stage in few.stages] == [stage.seed for stage in recipe.stages]
+        assert sum(stage.ground_truths * len(stage.hole_values) for stage in few.stages) <= 3 * recipe.batch
+        assert (few.start_from, few.training) == (recipe.start_from, recipe.training)
+        assert few.fraction < 1e-4
 
 
 def test_one_fraction_scales_the_ground_truths_and_nothing_else() -> None:

@@ -24,11 +24,11 @@ def test_unknown_profile_names_the_known() -> None:
 def test_paper_counts() -> None:
     paper = PROFILES["paper"]
     assert paper.test_pairs == 100_000
-    assert (paper.training_ground_truths, paper.chunk_ground_truths, paper.epochs) == (60_000, 10_000, 10)
+    assert paper.trains == "everything"  # by the recipes, at their full counts
 
 
 def test_sizes_grow() -> None:
     smoke, laptop, paper = (PROFILES[name] for name in ("smoke", "laptop", "paper"))
-    for field in ("test_pairs", "calibration_pairs", "training_ground_truths", "validation_pairs"):
+    for field in ("test_pairs", "calibration_pairs", "validation_pairs"):
         assert getattr(smoke, field) < getattr(laptop, field) < getattr(paper, field)
     assert laptop.test_pairs >= 1_000
