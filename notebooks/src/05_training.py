@@ -206,6 +206,8 @@ from facedepth_kit.pairs.recipes import PAPERS, load_recipe, train_papers, train
 recipes = [recipe] if work.profile.trains == "nothing" else [load_recipe(name) for name in PAPERS]
 key = f"{[settings_hash(one) for one in recipes]} {store.fingerprint}"
 folder = work.cache_folder("trained", key, ["facedepth_kit.networks.trainer", "facedepth_kit.pairs.recipes"])
+
+# %%
 if work.profile.trains == "nothing":
     runs = {recipe.name: train_recipe(recipe, [store], folder, progress_bar=work.by_hand)}
 else:
@@ -300,9 +302,15 @@ if name == recipe.name:
 from facedepth_kit.networks.cards import ModelCard, model_cards
 
 cards = [ModelCard.read(path) for path in model_cards() if path.parent != own_networks_dir()]
+
+
+# %%
 fields = ("fraction", "parameters", "ground_truths", "images_seen", "images_seen_in_all", "steps")
-used = [
-    {
+
+
+def about(card):
+    """A line of the table."""
+    return {
         "weights": card.name,
         **{field: getattr(card, field) for field in fields},
         "hours": round(card.training_seconds / 3600, 2),
@@ -311,8 +319,9 @@ used = [
         "storage_cost": card.measured.get("storage_cost"),
         "pairs": card.pairs,
     }
-    for card in cards
-]
+
+
+# %%
 work.save_result("networks.json", {card.name: card.sha256 for card in cards})
 
 # %%
@@ -323,7 +332,7 @@ caption = (
     "face_rmse: mean of Table IV; storage_cost: its relative change by storing 8 bits or fewer for most weights. "
     f"{training_remark()}"
 )
-work.save_table("weights", used, caption)
+work.save_table("weights", [about(card) for card in cards], caption)
 
 # %% [markdown]
 # How the loss fell, by each network's card. It rises wherever new ground truths begin or the images get larger.

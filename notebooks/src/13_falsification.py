@@ -119,18 +119,8 @@ print(f"{network}: {check(my_condition, max(CONDITIONS, key=lambda name: measure
 # ## Figure 10
 
 # %%
-columns = [
-    "DL-Delta-1",
-    "DL-Delta-2",
-    "DL-Delta-3",
-    "DL-Delta-4",
-    "DL-Alpha",
-    "DL-Beta",
-    "DL-Gamma",
-    "DDRNet-dn",
-    "DL-Kit-0",
-    "DL-Kit-1",
-]
+deltas = [f"DL-Delta-{number}" for number in range(1, 5)]
+columns = [*deltas, "DL-Alpha", "DL-Beta", "DL-Gamma", "DDRNet-dn", "DL-Kit-0", "DL-Kit-1"]
 shown = [camera_study.outputs(image.depth, columns) for image in images.values()]
 numbers = [
     {row.enhancer: 100 * row.falsification for row in measures if row.name == image.name} for image in images.values()
