@@ -63,7 +63,7 @@ def camera_measures(data: CameraData, camera: str, names: Sequence[str] | None =
     folder = cache_folder(data.cache, f"measures-{camera}", store.folder.name, modules)
     chosen = {name: enhancers.get(name).enhance for name in names or enhancers.available()}
     measures, weights = folder / "measures.csv", folder / "weights.json"
-    known = read_description(weights, "measures") if weights.exists() else {}
+    known = read_description(weights, "measures", dict[str, str]) if weights.exists() else {}
     keys = known | {name: weights_key([name]) for name in chosen}
     if measures.exists():
         kept = [row for row in read_measures(measures) if known.get(row.enhancer) == keys.get(row.enhancer, "")]
