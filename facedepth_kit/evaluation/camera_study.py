@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings, realsen
 from facedepth_kit.common.cache import cache_folder
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.parts import read_description, write_description
-from facedepth_kit.depth import HOLE, DepthImage
+from facedepth_kit.depth import HOLE, DepthImage, Mask
 from facedepth_kit.evaluation.camera_measures import (
     FaceStore,
     Measures,
@@ -31,6 +32,9 @@ from facedepth_kit.evaluation.camera_tables import INSTRUMENTS
 from facedepth_kit.evaluation.error import weights_key
 from facedepth_kit.evaluation.prepared_faces import NEUTRAL, PROFILES, prepare_faces, prepare_kinectfacedb
 from facedepth_kit.evaluation.published import KINECTFACEDB, REALSENSE
+from facedepth_kit.faces.detection import detect_face
+from facedepth_kit.faces.photos import prnet
+from facedepth_kit.faces.photos.reconstruction import covered_by, whole_face
 
 NEAR_AND_FAR_MM = (500.0, 1000.0)
 CAMERAS = (KINECTFACEDB, REALSENSE)
@@ -181,6 +185,21 @@ def near_and_far(data: CameraData, store: FaceStore) -> tuple[FaceCrop, FaceCrop
 def _at_distance(seed: int, distance_mm: float) -> RecordedFrame:
     settings = RealSenseSettings(distance_mm=(distance_mm, distance_mm), spectacles_share=0.0)
     return next(realsense_recording(seed, 1, "bona_fide", 1, settings))
+
+
+def shown_area(image: FaceCrop) -> Mask:
+    """Where figures show a face: PRNet's surface, as the paper did, where its files are here, else Dlib's outline."""
+    if image.picture is None or not prnet.files_present():
+        return image.shown
+    source = _prnet()
+    face = detect_face(image.picture) or whole_face(image.picture)
+    found = source.faces([source.crop(image.picture, face)])[0]
+    return image.shown if found is None else covered_by(found, source.triangles, image.depth.shape)
+
+
+@cache
+def _prnet() -> prnet.PRNet:
+    return prnet.PRNet()
 
 
 def _showable(crop: FaceCrop) -> FaceCrop:

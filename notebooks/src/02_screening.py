@@ -259,7 +259,9 @@ work.save_figure(screening_curve(curves, chosen), "screening.png", caption, widt
 #
 # ## Your own photos
 #
-# With PRNet's files or MediaPipe's face mesh (`facedepth doctor` says how to get them), on any folder:
+# On any folder of yours `facedepth screen` prints Table I beside the paper's. Without more it finds copies and
+# oversized photos; for the third stage it needs PRNet's files or MediaPipe's face mesh (`facedepth doctor` says how to
+# get them):
 #
 # ```
 # facedepth screen photos/ --output screened.csv --ranges ranges.npz --well-formed photos_i_looked_at/

@@ -102,8 +102,8 @@ work.save_figure(samples.distance_rows(colour, depth, titles), "figure_02.png", 
 # ## The paper's arrangement
 #
 # Top row: colour, depth, hand-crafted filters. Then the learned enhancers of the paper; the last row is the kit's own
-# addition. Everything outside the face is masked. The paper used PRNet for that; the kit uses Dlib's landmarks and the
-# forehead above them.
+# addition. Everything outside the face is masked. The paper used PRNet for that; the kit does so where
+# PRNet's files are here, and else takes Dlib's landmarks and the forehead above them.
 
 # %%
 from matplotlib.figure import Figure
@@ -116,7 +116,7 @@ arrangement = [["Color", "Depth", *hand_crafted], learned, ours]
 
 def sample_figure(image: FaceCrop) -> Figure:
     shown = camera_study.outputs(image.depth, [*hand_crafted, *learned, *ours])
-    return samples.camera_sample(image.picture, image.depth, shown, image.shown, arrangement)
+    return samples.camera_sample(image.picture, image.depth, shown, camera_study.shown_area(image), arrangement)
 
 
 # %%

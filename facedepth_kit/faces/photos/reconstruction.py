@@ -15,7 +15,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.files import PHOTO_PX, refuse_irregular
 from facedepth_kit.common.pictures import check_size, known_formats
-from facedepth_kit.depth import Picture
+from facedepth_kit.depth import Mask, Picture
 from facedepth_kit.faces.detection import Face, detect_faces, to_grey
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop
 from facedepth_kit.rendering.mesh import Mesh
@@ -82,6 +82,17 @@ def mesh_in_millimetres(vertices_px: FloatArray, triangles: npt.NDArray[np.int32
     points = vertices_px * np.array([1, -1, 1], np.float32) * np.float32(INNER_RADIUS_MM / radius)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     return Mesh(np.ascontiguousarray(points - middle, np.float32), triangles)
+
+
+def covered_by(face: PhotoFace, triangles: npt.NDArray[np.int32], shape: tuple[int, int]) -> Mask:
+    """The pixels of a photo of ``shape`` (height, width) that a 3D face covers, bool."""
+    import cv2
+
+    area = np.zeros(shape, np.uint8)
+    corners = np.rint(face.vertices_px[:, :2]).astype(np.int32)[triangles]
+    for triangle in corners:
+        cv2.fillConvexPoly(area, triangle, 1)
+    return area.astype(np.bool_)
 
 
 # --- Reading ------------------------------------------------------------------------------------------------------

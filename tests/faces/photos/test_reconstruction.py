@@ -17,6 +17,8 @@ from facedepth_kit.faces.people.parametric import FaceSettings, draw_face
 from facedepth_kit.faces.photos.reconstruction import (
     INNER,
     INNER_RADIUS_MM,
+    PhotoFace,
+    covered_by,
     find_faces,
     photo_files,
     photo_size,
@@ -44,6 +46,15 @@ def corners(picture: Picture) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_face_covers_the_pixels_of_its_triangles() -> None:
+    corners = np.array([[2, 1, 0], [6, 1, 9], [6, 4, 0], [2, 4, 0]], np.float32)
+    face = PhotoFace(corners, np.zeros((68, 3), np.float32))
+    area = covered_by(face, np.array([[0, 1, 2], [0, 2, 3]], np.int32), (8, 10))
+    expected = np.zeros((8, 10), np.bool_)
+    expected[1:5, 2:7] = True
+    np.testing.assert_array_equal(area, expected)
+
+
 def test_a_photo_is_turned_as_it_was_held(orientation: int, tmp_path: Path) -> None:
     upright = landscape()
     # What a camera stores so that a viewer, by the tag, shows `upright`.
