@@ -1,4 +1,4 @@
-"""``facedepth record`` and ``facedepth live``: a RealSense camera or recordings, written down or watched."""
+"""``facedepth record``, ``record-pair`` and ``live``: RealSense cameras or recordings, written down or watched."""
 
 from __future__ import annotations
 
@@ -116,6 +116,60 @@ def record(
         return 2
     if not done.frames:
         raise KitError(f"{output}: found no frame to write, expected some")
+    return 0
+
+
+@click.command("record-pair")
+@click.argument("output", type=PATH, metavar="PAIR")
+@click.option("--lower", required=True, metavar="SERIAL", help="The camera to be improved.")
+@click.option("--higher", required=True, metavar="SERIAL", help="The better camera, to learn from.")
+@click.option("--seconds", type=TIME, metavar="S", help="Stop after so long (the paper: 30; default: at Ctrl-C).")
+@click.option("--lower-size", type=SIZE, default=(640, 480), metavar="WxH", help="Its streams (default: 640x480).")
+@click.option("--higher-size", type=SIZE, default=(1280, 720), metavar="WxH", help="Its streams (default: 1280x720).")
+@click.option("--fps", type=SMALL_COUNT, default=30, metavar="N", help="Frames a second of both (default: 30).")
+@click.option("--overwrite", is_flag=True, help="Replace the recordings in the folder.")
+def record_pair(
+    output: Path,
+    lower: str,
+    higher: str,
+    seconds: float | None,
+    lower_size: tuple[int, int],
+    higher_size: tuple[int, int],
+    fps: int,
+    overwrite: bool,
+) -> int:
+    """Record from two RealSense cameras at once, into PAIR/lower and PAIR/higher.
+
+    They need no cable between them: `facedepth align PAIR` finds clocks and mounting. The exit code is 2 when one went
+    away.
+    """
+    from facedepth_kit.cameras.recorded import realsense
+    from facedepth_kit.cameras.recorded.folder import FolderWriter
+    from facedepth_kit.sequences.recordings import HIGHER, LOWER
+
+    if lower == higher:
+        raise KitError(f"--higher: found camera {higher} for both, expected two cameras")
+    with ExitStack() as stack:
+        cameras, writers = [], []
+        for serial, size, part in ((lower, lower_size, LOWER), (higher, higher_size, HIGHER)):
+            writers.append(FolderWriter(output / part, overwrite=overwrite))
+            settings = _camera_settings(CameraOptions(serial, size, fps))
+            cameras.append(realsense.RealSenseCamera(settings, device=realsense.find_camera(serial)))
+            stack.enter_context(cameras[-1])
+        for writer in writers:
+            stack.enter_context(writer)
+        say(f"{' and '.join(camera.name for camera in cameras)}: recording, Ctrl-C ends it", error=True)
+        reports = realsense.record_pair(cameras, writers, seconds=seconds)
+    for report, part in zip(reports, (LOWER, HIGHER), strict=True):
+        lost = f", {report.dropped} dropped" if report.dropped else ""
+        say(f"{output / part}: {report.frames} frames{lost}")
+    problems = [report.problem for report in reports if report.problem is not None]
+    for problem in problems:
+        complain(problem)
+    if problems:
+        return 2
+    if not all(report.frames for report in reports):
+        raise KitError(f"{output}: found no frame to write of one camera, expected some")
     return 0
 
 

@@ -33,9 +33,11 @@ COMMANDS = {
     "punch": ("evaluate:punch", "errors at holes punched into recordings of your own"),
     "evaluate-recordings": ("evaluate:evaluate_recordings", "the tables' measures on recordings of your own"),
     "record": ("cameras:record", "record from a RealSense camera"),
+    "record-pair": ("cameras:record_pair", "record from two RealSense cameras at once"),
     "live": ("cameras:live", "watch a camera: face, depth, attack or not"),
     "simulate-pair": ("sequences:simulate_pair", "two depth cameras record one person (simulated)"),
     "align": ("sequences:align", "align two cameras' recordings in time and space"),
+    "fuse": ("sequences:fuse", "a surface from frames of someone who turns (KinectFusion)"),
     "figures": ("notebooks:figures", "run the notebooks, make every table and figure"),
     "notebooks": ("notebooks:notebooks", "make the stored notebooks from their sources"),
 }

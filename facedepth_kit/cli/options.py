@@ -127,6 +127,8 @@ SEED = Whole(0, 2**32 - 1)  # what every backend of Keras takes
 PIXEL = Whole(-100_000, 100_000)  # an edge of a box; it may lie outside of the image
 TIME = Number(10_000_000)  # seconds or minutes
 UNIT_MM = Number(1000)  # millimetres a step: 1000 for metres
+LENGTH_MM = Number(100_000)
+ANGLE_DEG = Number(360)
 SIZE = FrameSize()
 PATH = PathType()
 EXISTING_FILE = PathType(file=True)

@@ -1,4 +1,4 @@
-"""``facedepth simulate-pair`` and ``facedepth align``: two depth cameras that record the same person (second paper)."""
+"""``facedepth simulate-pair``, ``align`` and ``fuse``: two depth cameras that record the same person (second paper)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from facedepth_kit.cli.options import PATH, SEED, SMALL_COUNT, TIME, refuse_existing
+from facedepth_kit.cli.options import ANGLE_DEG, LENGTH_MM, PATH, SEED, SMALL_COUNT, TIME, refuse_existing
 from facedepth_kit.cli.terminal import say
 
 ALIGNMENT = "alignment.json"
@@ -18,8 +18,11 @@ ALIGNMENT = "alignment.json"
 @click.option("--person", type=SEED, default=0, metavar="N", help="Who is recorded; the room is this modulo 6.")
 @click.option("--seconds", type=TIME, default=30.0, metavar="S", help="How long (default: 30, as in the paper).")
 @click.option("--fps", type=SMALL_COUNT, default=30, metavar="N", help="Frames a second of both cameras (default: 30).")
+@click.option("--chair", type=ANGLE_DEG, metavar="DEG", help="The person is only turned by so much, as on a chair.")
 @click.option("--overwrite", is_flag=True, help="Replace a recording.")
-def simulate_pair(output: Path, seed: int, person: int, seconds: float, fps: int, overwrite: bool) -> int:
+def simulate_pair(
+    output: Path, seed: int, person: int, seconds: float, fps: int, chair: float | None, overwrite: bool
+) -> int:
     """Simulate a person recorded by two unsynchronised depth cameras.
 
     OUTPUT gets the folders lower and higher, one for each camera, and truth, which only scoring may read.
@@ -27,7 +30,7 @@ def simulate_pair(output: Path, seed: int, person: int, seconds: float, fps: int
     from facedepth_kit.cameras.simulated.paired_recordings import PairSettings
     from facedepth_kit.cameras.simulated.paired_recordings import simulate_pair as simulate
 
-    settings = PairSettings(seconds=seconds, lower_fps=fps, higher_fps=fps)
+    settings = PairSettings(seconds=seconds, lower_fps=fps, higher_fps=fps, chair_turn_deg=chair)
     simulate(output, seed=seed, number=person, settings=settings, overwrite=overwrite)
     say(f"{output}: simulated {seconds:g} s of person {person}")
     return 0
@@ -49,6 +52,47 @@ def align(pair: Path, output: Path | None, overwrite: bool) -> int:
     write_alignment(path, found, overwrite=overwrite)
     say(
         f"{path}: clocks differ by {found.shift_ms:+.1f} ms; {found.matches} key points, "
-        f"{found.distance_px:.2f} px apart at the median"
+        f"{found.moving} of them moving, {found.distance_px:.2f} px apart at the median"
     )
     return 0
+
+
+@click.command()
+@click.argument("recording", type=PATH)
+@click.argument("output", type=PATH, metavar="SURFACE")
+@click.option("--frames", type=SMALL_COUNT, default=7, metavar="N", help="Picked evenly (default: 7, as in the paper).")
+@click.option(
+    "--farthest-mm", type=LENGTH_MM, metavar="MM", help="What lies beyond is background."
+)
+@click.option("--voxel-mm", type=LENGTH_MM, default=8.0, metavar="MM", help="The volume's step (default: 8).")
+@click.option("--reference", type=PATH, metavar="MESH", help="Print the mean distance to that surface.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier surface.")
+def fuse(
+    recording: Path,
+    output: Path,
+    frames: int,
+    farthest_mm: float | None,
+    voxel_mm: float,
+    reference: Path | None,
+    overwrite: bool,
+) -> int:
+    """Fuse depth frames of someone who turns into one SURFACE (PLY or OBJ): KinectFusion.
+
+    RECORDING is raw or came from an enhancer. In a simulated pair the true mask cuts the person out. The exit code is 1
+    when some of the frames could not be tracked.
+    """
+    from facedepth_kit.rendering.mesh import read_mesh, write_mesh
+    from facedepth_kit.sequences.fusion import FusionSettings, distances_mm, person_depths
+    from facedepth_kit.sequences.fusion import fuse as fused_from
+
+    refuse_existing(output, overwrite)
+    known = None if reference is None else read_mesh(reference)
+    depths, camera = person_depths(recording, frames, farthest_mm=farthest_mm)
+    truncation_mm = max(FusionSettings.truncation_mm, 4 * voxel_mm)
+    fused = fused_from(depths, camera, FusionSettings(frames, voxel_mm, truncation_mm))
+    write_mesh(output, fused.surface, overwrite=overwrite)
+    away = ""
+    if known is not None:
+        away = f"; {distances_mm(fused.surface.vertices_mm, known).mean():.1f} mm from {reference} on average"
+    say(f"{output}: {len(fused.surface.triangles)} triangles from {fused.tracked} of {len(depths)} frames{away}")
+    return 0 if fused.tracked == len(depths) else 1

@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from facedepth_kit.panels import parts, pictures
 from facedepth_kit.plots.alignment import chequered
-from facedepth_kit.sequences.alignment import Alignment, nearest_frames
+from facedepth_kit.sequences.alignment import Alignment
+from facedepth_kit.sequences.clocks import nearest_frames
 from facedepth_kit.sequences.recordings import ColourDepth, PairedRecording
 from facedepth_kit.sequences.reprojection import Matrix, reproject
 

@@ -140,3 +140,18 @@ def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = False) -> None
         content = export_ply(written, vertex_normal=False)
     with write_atomically(path, overwrite) as temporary:
         temporary.write_bytes(content)
+
+
+def read_mesh(path: str | Path) -> Mesh:
+    """Read a mesh as :func:`write_mesh` writes it. Raises :class:`KitError` for a file that holds no triangles."""
+    import trimesh
+
+    path = Path(path)
+    try:
+        found = trimesh.load_mesh(path, process=False)
+        vertices, triangles = np.asarray(found.vertices, np.float32), np.asarray(found.faces, np.int32)
+    except Exception as error:
+        raise KitError(f"{path}: found no readable mesh ({error}), expected an OBJ or PLY file") from None
+    if not len(triangles):
+        raise KitError(f"{path}: found no triangles, expected a mesh")
+    return Mesh(vertices, triangles)

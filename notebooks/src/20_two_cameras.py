@@ -142,7 +142,7 @@ work.save_table("two_cameras", rows, caption, digits=3)
 
 # %%
 from facedepth_kit.plots.alignment import chequered
-from facedepth_kit.sequences.alignment import nearest_frames
+from facedepth_kit.sequences.clocks import nearest_frames
 from facedepth_kit.sequences.reprojection import reproject
 
 

@@ -18,7 +18,7 @@ from facedepth_kit.sequences.recordings import PairedRecording
 def panel(tmp_path_factory: pytest.TempPathFactory) -> AlignmentPanel:
     folder = tmp_path_factory.mktemp("pair")
     truth = simulate_pair(folder, seed=2, number=1, settings=PairSettings(seconds=1.6, lower_fps=8, higher_fps=10))
-    found = Alignment(truth.shift_ms, truth.shift_ms, read_truth(folder).extrinsic, np.zeros((1, 3)), 0.5, 100)
+    found = Alignment(truth.shift_ms, truth.shift_ms, read_truth(folder).extrinsic, np.zeros((1, 3)), 0.5, 100, 10)
     return AlignmentPanel(PairedRecording(folder), found)
 
 

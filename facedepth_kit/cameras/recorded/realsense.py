@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -264,12 +265,14 @@ def record(
     frames: int | None = None,
     threads: int = 2,
     on_frame: Callable[[int], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> RecordingReport:
     """Write what a camera or a file delivers into a folder, until it ends, for a time or for a number of frames.
 
     Files are written by ``threads`` threads; of a camera, frames that they are too slow for are dropped and counted.
-    When the camera goes away, the report says so and the folder holds all frames before. ``on_frame`` gets the count.
-    Raises :class:`KitError` and ``OSError`` (full disk) as the writer does; what was written stays readable.
+    Another thread may end it by ``stop``. When the camera goes away, the report says so and the folder holds all frames
+    before. ``on_frame`` gets the count. Raises :class:`KitError` and ``OSError`` (full disk) as the writer does; what
+    was written stays readable.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -280,7 +283,7 @@ def record(
         try:
             for captured in stream:
                 end = end or (time.monotonic() + seconds if seconds is not None else float("inf"))
-                if time.monotonic() > end:
+                if time.monotonic() > end or (stop is not None and stop.is_set()):
                     break
                 named = replace(captured.recording, name=f"{count:06d}")
                 known = {"frame_number": captured.number, "timestamp_ms": round(captured.timestamp_ms, 3)}
@@ -301,6 +304,34 @@ def record(
     if isinstance(source, BagFile) and source.damaged:
         problem = problem or source.damaged[0]
     return RecordingReport(count, source.dropped if isinstance(source, RealSenseCamera) else 0, problem)
+
+
+def record_pair(
+    cameras: Sequence[RealSenseCamera], writers: Sequence[FolderWriter], *, seconds: float | None = None
+) -> list[RecordingReport]:
+    """Write what several cameras deliver at the same time, each into its own folder with its own clock.
+
+    Ends after ``seconds``, at Ctrl-C, and when one of the cameras goes away: its report says so, the others' frames
+    stay. Raises as :func:`record` does.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    stop = threading.Event()
+
+    def one(camera: RealSenseCamera, writer: FolderWriter) -> RecordingReport:
+        try:
+            return record(camera, writer, seconds=seconds, stop=stop)
+        finally:
+            stop.set()
+
+    with ThreadPoolExecutor(len(cameras)) as pool:
+        running = [pool.submit(one, camera, writer) for camera, writer in zip(cameras, writers, strict=True)]
+        try:
+            while not all(job.done() for job in running):
+                time.sleep(0.05)
+        except KeyboardInterrupt:  # how a recording without a time is meant to end
+            stop.set()
+        return [job.result() for job in running]
 
 
 def _name(device: Any) -> str:

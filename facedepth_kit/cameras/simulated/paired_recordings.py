@@ -7,6 +7,8 @@ jittering frame rate. What the alignment has to find, and the depth without nois
     PAIR/lower/NNNN_depth.png, NNNN_color.png, recording.json     PAIR/higher/...     PAIR/truth/truth.json,
     NNNN_depth.png
 
+and, of a person turned on a chair, ``truth/surface.ply``: the body as it is in the first lower-quality frame.
+
 Nobody of these people exists. Sensor models: Kinect v2 after Fankhauser et al. 2015; no published model of TrueDepth
 beyond arm's length was found, so its error is fitted to the raw row of the paper's Table 1.
 """
@@ -17,20 +19,23 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.recorded.depth_files import read_frame
 from facedepth_kit.cameras.recorded.folder import FolderWriter
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.people.bodies import BodyParameters, body_mesh, draw_body, load_body_model
 from facedepth_kit.faces.people.parametric import rotation
 from facedepth_kit.rendering.camera import Camera
-from facedepth_kit.rendering.mesh import ColouredMesh, Mesh
+from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, write_mesh
 from facedepth_kit.rendering.shading import Light, render_view
 
 FloatArray = npt.NDArray[np.float32]
@@ -38,7 +43,7 @@ Matrix = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-TRUTH = "truth"
+TRUTH, TRUTH_FILE, SURFACE = "truth", "truth.json", "surface.ply"
 LOWER, HIGHER = "lower", "higher"
 LOWER_CAMERA = Intrinsics(480, 640, 585.0, 585.0, 239.5, 319.5)  # TrueDepth's field of view at 480x640
 HIGHER_CAMERA = Intrinsics(512, 424, 365.456, 365.456, 254.878, 205.395)  # Kinect v2's depth camera
@@ -52,6 +57,8 @@ class PairSettings:
     ``seconds`` of section 4 are 30. ``lower_fps`` and ``higher_fps`` are mean rates; each interval varies by
     ``jitter_share``. ``shift_ms`` is the range of the clocks' difference (section 4.2), ``start_s`` how much later one
     camera may start than the other. ``offset_mm`` and ``turn_deg`` bound the unknown mounting on each axis.
+    ``chair_turn_deg``: instead of moving freely, the person is turned by so many degrees about facing the cameras, at
+    one speed and without moving, as on an office chair (section 7: 90).
     ``distance_mm`` is the person's, as in section 1. ``lower_patch_mm`` and ``lower_fine_mm`` are the deviations
     of the lower-quality sensor's error at 1.65 m, in patches of about ``lower_patch_px`` and from pixel to pixel:
     fitted to the raw row of Table 1 (57 mm over the person).
@@ -65,6 +72,7 @@ class PairSettings:
     start_s: tuple[float, float] = (-0.5, 0.5)
     offset_mm: tuple[float, float, float] = (120.0, 60.0, 30.0)
     turn_deg: tuple[float, float, float] = (4.0, 4.0, 3.0)
+    chair_turn_deg: float | None = None
     distance_mm: tuple[float, float] = (1400.0, 1900.0)
     lower_patch_mm: float = 70.0
     lower_fine_mm: float = 6.0
@@ -92,15 +100,25 @@ class PairTruth:
 
 @dataclass(frozen=True, eq=False)
 class _Actor:
-    """A dressed body and how it moves: each joint's angles swing around a posture."""
+    """A dressed body and how it moves: each joint's angles swing around a posture.
+
+    ``chair``: degrees and seconds of a turn on a chair instead.
+    """
 
     body: BodyParameters
     colours: FloatArray
     swings: dict[str, tuple[npt.NDArray[np.floating], ...]]
     turn_s: float
+    chair: tuple[float, float] | None = None
 
     def mesh(self, seconds: float) -> Mesh:
-        """The body at a moment: one full turn first, then free movement (section 4)."""
+        """The body at a moment: one full turn first, then free movement (section 4); or on a chair (section 7)."""
+        if self.chair is not None:
+            degrees, whole_s = self.chair
+            joints_deg = {name: tuple(map(float, swing[0])) for name, swing in self.swings.items()}
+            yaw, pitch, roll = self.body.turn_deg
+            turn = (yaw + degrees * (seconds / whole_s - 0.5), pitch, roll)
+            return body_mesh(replace(self.body, joints_deg=joints_deg, turn_deg=turn))
         turned = min(seconds / self.turn_s, 1.0)
         eased = turned * turned * (3 - 2 * turned)
         free = np.clip((seconds - self.turn_s) / 0.5, 0.15, 1.0)
@@ -286,6 +304,8 @@ def simulate_pair(
     room = number % ROOMS
     turn_s = settings.seconds / 3
     actor = _draw_actor(np.random.default_rng([seed, number, 1]), turn_s)
+    if settings.chair_turn_deg is not None:
+        actor = replace(actor, chair=(settings.chair_turn_deg, settings.seconds))
     distance_mm = float(rng.uniform(*settings.distance_mm))
     floor_mm = float(actor.mesh(0.0).vertices_mm[:, 1].min()) - 5
     surroundings = _room(np.random.default_rng([seed, room, 2]), distance_mm, floor_mm)
@@ -314,6 +334,9 @@ def simulate_pair(
             yield view.depth_mm, view.picture, view.part == 0
 
     (folder / TRUTH).mkdir(parents=True, exist_ok=True)
+    if actor.chair is not None:
+        body = actor.mesh(float(lower_s[0])).moved((0.0, 0.0, -distance_mm))
+        write_mesh(folder / TRUTH / SURFACE, body, overwrite=True)
     noise = np.random.default_rng([seed, number, 3])
     lasting = _grain(noise, (LOWER_CAMERA.height, LOWER_CAMERA.width), settings.lower_patch_px)
     with FolderWriter(
@@ -342,20 +365,29 @@ def simulate_pair(
         "start_s": late_s,
         "seed": seed,
     }
-    with write_atomically(folder / TRUTH / "truth.json", overwrite=True) as temporary:
+    with write_atomically(folder / TRUTH / TRUTH_FILE, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return truth
 
 
+Number = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Index = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+FourNumbers = tuple[Number, Number, Number, Number]
+
+
+class TruthFile(msgspec.Struct, frozen=True):
+    """``truth.json`` as it lies on disk: see :class:`PairTruth`."""
+
+    shift_ms: Number
+    extrinsic: tuple[FourNumbers, FourNumbers, FourNumbers, FourNumbers]
+    person: Index
+    room: Index
+
+
 def read_truth(folder: str | Path) -> PairTruth:
-    """What the simulator stored apart for scoring. Raises :class:`KitError` where there is none."""
-    path = Path(folder) / TRUTH / "truth.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        extrinsic = np.asarray(content["extrinsic"], np.float64).reshape(4, 4)
-        return PairTruth(float(content["shift_ms"]), extrinsic, int(content["person"]), int(content["room"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KitError(f"{path}: found no readable truth ({error}), expected a simulated pair") from None
+    """What the simulator stored apart for scoring. Raises :class:`KitError`, naming file and field, without it."""
+    content = read_json(Path(folder) / TRUTH / TRUTH_FILE, TruthFile)
+    return PairTruth(content.shift_ms, np.asarray(content.extrinsic, np.float64), content.person, content.room)
 
 
 def read_clean_depth(folder: str | Path, name: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,11 +24,13 @@ from facedepth_kit.cameras.recorded.realsense import (
     bag_suffix,
     find_camera,
     record,
+    record_pair,
 )
 from facedepth_kit.cameras.recorded.realsense_streams import Captured, Streams
 from facedepth_kit.cameras.recorded.sources import open_recordings
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.realsense_sdk import realsense_sdk
+from facedepth_kit.sequences.recordings import PairedRecording
 from tests.cameras.software_camera import Pushing, SoftwareCamera
 
 try:
@@ -351,6 +354,45 @@ def test_a_killed_recorder_leaves_what_it_wrote(tmp_path: Path) -> None:
     assert all((recording.depth == recording.depth[0, 0]).all() for recording in read)
     if bag_suffix() == ".db3":
         assert sum(1 for _ in BagFile(path)) >= 14
+
+
+def test_two_cameras_at_once_keep_their_own_clocks_and_intrinsics(tmp_path: Path) -> None:
+    small, large = SoftwareCamera(), SoftwareCamera(80, 60, focal=90.0, depth_units=0.0005)
+    depths, colours = frames(60)
+    large_depths, large_colours = [np.full((60, 80), 7, np.uint16)] * 60, [np.full((60, 80, 3), 8, np.uint8)] * 60
+    with (
+        RealSenseCamera(SMALL, device=small.device) as lower,
+        RealSenseCamera(replace(SMALL, width=80, height=60), device=large.device) as higher,
+        FolderWriter(tmp_path / "lower") as one,
+        FolderWriter(tmp_path / "higher") as other,
+        Pushing(small, depths, colours, interval_s=0.02),
+        Pushing(large, large_depths, large_colours, interval_s=0.03),
+    ):
+        reports = record_pair([lower, higher], [one, other], seconds=0.6)
+    assert [report.problem for report in reports] == [None, None]
+    pair = PairedRecording(tmp_path)
+    assert (len(pair.lower), len(pair.higher)) == tuple(report.frames for report in reports)
+    assert (pair.lower.intrinsics.width, pair.lower.intrinsics.fx) == (64, 60.0)
+    assert (pair.higher.intrinsics.width, pair.higher.intrinsics.fx) == (80, 90.0)
+    np.testing.assert_allclose(np.diff(pair.lower.times_ms), 1000 / 30, atol=0.01)
+    assert pair.higher.read(0).depth_mm[0, 0] == pytest.approx(3.5)
+
+
+def test_one_of_two_cameras_unplugged_ends_both_recordings(tmp_path: Path) -> None:
+    small, large = SoftwareCamera(), SoftwareCamera()
+    with (
+        RealSenseCamera(SMALL, device=small.device) as lower,
+        RealSenseCamera(SMALL, device=large.device) as higher,
+        FolderWriter(tmp_path / "lower") as one,
+        FolderWriter(tmp_path / "higher") as other,
+        Pushing(small, *frames(12)),
+        Pushing(large, *frames(250)),
+    ):
+        reports = record_pair([lower, higher], [one, other])
+    assert "found no frame for 1 s" in str(reports[0].problem)
+    assert reports[1].problem is None
+    assert reports[0].frames >= 11
+    assert 11 < reports[1].frames < 250
 
 
 COMMAND = """
