@@ -51,6 +51,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--first", type=int, default=0, help="number of the first pair")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--lower-fps", type=float, default=12.0)
@@ -62,7 +63,7 @@ def main() -> None:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     rows = records(read_table(given.output, texts=("failed",))) if given.output.is_file() else []
     done = {(int(row["seed"]), int(row["person"])) for row in rows}
-    for number in range(given.pairs):
+    for number in range(given.first, given.first + given.pairs):
         if (given.seed, number) in done:
             continue
         rows.append(tried(given.work / f"{given.seed}_{number:02d}", given.seed, number, settings))

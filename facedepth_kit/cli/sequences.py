@@ -61,9 +61,7 @@ def align(pair: Path, output: Path | None, overwrite: bool) -> int:
 @click.argument("recording", type=PATH)
 @click.argument("output", type=PATH, metavar="SURFACE")
 @click.option("--frames", type=SMALL_COUNT, default=7, metavar="N", help="Picked evenly (default: 7, as in the paper).")
-@click.option(
-    "--farthest-mm", type=LENGTH_MM, metavar="MM", help="What lies beyond is background."
-)
+@click.option("--farthest-mm", type=LENGTH_MM, metavar="MM", help="What lies beyond is background.")
 @click.option("--voxel-mm", type=LENGTH_MM, default=8.0, metavar="MM", help="The volume's step (default: 8).")
 @click.option("--reference", type=PATH, metavar="MESH", help="Print the mean distance to that surface.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier surface.")

@@ -267,9 +267,11 @@ class _Aligner:
                     f"{self.pair.folder}: found {len(there)} key points seen by both cameras in {len(chosen)} frames, "
                     f"expected {self.settings.least_matches} or more (do both see the same scene, with texture?)"
                 )
-            extrinsic, _ = fit_rig(
-                there, lambda _, at=here: at, self._to_pixels, extrinsic, None, self.settings.robust_px
-            )
+
+            def fixed(_: float, at: Matrix = here) -> Matrix:
+                return at
+
+            extrinsic, _ = fit_rig(there, fixed, self._to_pixels, extrinsic, None, self.settings.robust_px)
         away = float(np.median(np.linalg.norm(self._to_pixels(_moved(there, extrinsic)) - here, axis=1)))
         if away > 5.0:
             raise KitError(
@@ -290,7 +292,7 @@ class _Aligner:
             i = int(stretch[lively[stretch - 1].argmax()])
             mine = self.lower(i)
             times = (float(lower.times_ms[i - 1]), float(lower.times_ms[i]), float(lower.times_ms[i + 1]))
-            velocity, bend, tracked = paths(*(lower.picture(k) for k in (i - 1, i, i + 1)), times, mine.pixels)
+            velocity, bend, tracked = paths([lower.picture(k) for k in (i - 1, i, i + 1)], times, mine.pixels)
             for j in np.unique(nearest_frames(times[1] + reach, higher.times_ms, shift_ms)):
                 if j not in self._higher:
                     self._higher[j] = self.higher(int(j), extrinsic)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +73,7 @@ def start_shift_ms(lower: Matrix, higher: Matrix, limit_s: float, *, step_ms: fl
 
 
 def paths(
-    before: Picture, picture: Picture, after: Picture, times_ms: tuple[float, float, float], pixels: Matrix
+    pictures: Sequence[Picture], times_ms: Sequence[float], pixels: Matrix
 ) -> tuple[Matrix, Matrix, npt.NDArray[np.bool_]]:
     """How points (n, 2) of the middle one of three pictures move: px/ms (n, 2), px/ms² (n, 2) and which were tracked.
 
@@ -81,16 +83,22 @@ def paths(
     velocity, bend = np.zeros_like(pixels), np.zeros_like(pixels)
     if not len(pixels):
         return velocity, bend, np.zeros(0, np.bool_)
-    greys = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (before, picture, after)]
+    before, middle, after = (np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.uint8) for each in pictures)
     here = pixels.astype(np.float32)[:, None]
     tracked, places = np.ones(len(pixels), np.bool_), []
-    for other in (greys[0], greys[2]):
-        there, found, _ = cv2.calcOpticalFlowPyrLK(greys[1], other, here, None, winSize=(17, 17), maxLevel=3)  # type: ignore[call-overload]
-        back, again, _ = cv2.calcOpticalFlowPyrLK(other, greys[1], there, None, winSize=(17, 17), maxLevel=3)
-        tracked &= (found[:, 0] > 0) & (again[:, 0] > 0)
-        tracked &= np.linalg.norm((back - here)[:, 0], axis=1) < LOST_PX
+    for other in (before, after):
+        there, found = _followed(middle, other, here)
+        back, again = _followed(other, middle, there)
+        tracked &= found & again & (np.linalg.norm((back - here)[:, 0], axis=1) < LOST_PX)
         places.append((there - here)[:, 0].astype(np.float64))
     earlier, later = times_ms[0] - times_ms[1], times_ms[2] - times_ms[1]
     bend[tracked] = (places[1] / later - places[0] / earlier)[tracked] / (later - earlier)
     velocity[tracked] = (places[1] / later)[tracked] - bend[tracked] * later
     return velocity, bend, tracked
+
+
+def _followed(
+    grey: Picture, other: Picture, points: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    there, found, _ = cv2.calcOpticalFlowPyrLK(grey, other, points, points.copy(), winSize=(17, 17), maxLevel=3)
+    return np.asarray(there, np.float32), np.asarray(found)[:, 0] > 0

@@ -20,7 +20,7 @@ from facedepth_kit.cameras.recorded.frame import Intrinsics
 from facedepth_kit.cameras.simulated.paired_recordings import LOWER, TRUTH, TRUTH_FILE, read_clean_depth
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.rendering.mesh import Mesh, quad_triangles
-from facedepth_kit.sequences.reprojection import unproject
+from facedepth_kit.sequences.reprojection import rotation_between_deg, unproject
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -76,6 +76,11 @@ class Fused:
     def tracked(self) -> int:
         """How many frames went into the surface."""
         return int(np.isfinite(self.poses[:, 0, 0]).sum())
+
+    @property
+    def turned_deg(self) -> float:
+        """The angle between the first frame and the last one that was tracked."""
+        return rotation_between_deg(np.eye(4), self.poses[np.isfinite(self.poses[:, 0, 0])][-1])
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:

@@ -98,12 +98,12 @@ def test_points_are_followed_between_frames(rng: np.random.Generator) -> None:
     # 4 px to the right in 40 ms, then 8 px in 40 ms more: speed 0.15 px/ms in the middle, and it grows.
     before, picture, after = (wide[:, 30 - x : 230 - x] for x in (-4, 0, 8))
     pixels = np.array([[100.0, 90.0], [50.5, 120.25]])
-    velocity, bend, tracked = paths(before, picture, after, (1000.0, 1040.0, 1080.0), pixels)
+    velocity, bend, tracked = paths([before, picture, after], (1000.0, 1040.0, 1080.0), pixels)
     assert tracked.all()
     np.testing.assert_allclose(velocity, [[0.15, 0]] * 2, atol=0.004)
     np.testing.assert_allclose(bend, [[0.00125, 0]] * 2, atol=2e-4)
     flat = np.zeros_like(picture)
-    assert not paths(flat, picture, after, (1000.0, 1040.0, 1080.0), pixels)[2].any()
+    assert not paths([flat, picture, after], (1000.0, 1040.0, 1080.0), pixels)[2].any()
 
 
 def test_matches_are_mutual_and_near(pair: Path) -> None:
