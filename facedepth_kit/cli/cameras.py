@@ -179,6 +179,7 @@ def record_pair(
     "--enhancer", metavar="NAME", help="See facedepth enhancers (default: DL-Kit-1; the paper's: DL-Delta-1)."
 )
 @weights_folder
+@click.option("--plain", is_flag=True, help="The network's output as it is (section IV-G), not joined to the measured.")
 @click.option("--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded).")
 @click.option(
     "--output", type=PATH, metavar="DIR", help=f"Write pictures there, no window (without a screen: {PICTURES})."
@@ -192,6 +193,7 @@ def record_pair(
 def live(
     source: str,
     enhancer: str | None,
+    plain: bool,
     unit_mm: float | None,
     output: Path | None,
     no_pictures: bool,
@@ -203,21 +205,24 @@ def live(
 ) -> int:
     """Watch a camera or recordings: face, enhancement, landmarks' depth and decision; a line a frame.
 
-    SOURCE is the word camera, a .bag or .db3, a folder of recordings (one frame after the other), or KinectFaceDB.
+    SOURCE is the word camera, a .bag or .db3, a folder of recordings (one frame after the other), or KinectFaceDB. The
+    verdict on a face is "observing" until enough frames of it were seen, then "bona fide" or "attack".
     """
-    from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER
+    from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER, able_enhancer
     from facedepth_kit.evaluation import live as application
 
     if output is not None and no_pictures:
         raise KitError("--no-pictures: found --output beside it, expected one of them")
     settings = application.LiveSettings(enhancer=enhancer or DEFAULT_ENHANCER)
+    enhance = able_enhancer(settings.enhancer).enhance if plain else None
     verdicts: Counter[str] = Counter()
     began = last = 0.0
     count = 0
     with ExitStack() as stack:
         recordings, damaged = stack.enter_context(_source(source, unit_mm, camera))
-        watched = stack.enter_context(closing(application.watch(recordings, settings)))
+        watched = stack.enter_context(closing(application.watch(recordings, settings, enhance=enhance)))
         shown = stack.enter_context(_shown(watched, source, output, no_pictures=no_pictures, overwrite=overwrite))
+        say(settings.temporal.in_words(), error=True)
         for frame in shown:
             say(json.dumps(frame.row()) if as_json else line(frame))
             verdicts[frame.verdict] += 1

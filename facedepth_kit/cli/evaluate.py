@@ -100,6 +100,10 @@ def evaluate(
         numbers = (face.mean, face.std, face.skewness, face.excess_kurtosis, image.mean)
         say(f"{name:<26}" + "".join(f"{number:>17.4f}" for number in numbers) + f"{face.count:>17}")
         rows.append(dict(zip(columns, (name, *numbers, face.count), strict=True)))
+    legend = (
+        "RMSE on depth scaled to 0..1: over the face, its moments over the pairs as in Table IV; full image: its mean"
+    )
+    say(legend, error=True)
     if output is not None:
         write_table(output, rows, overwrite=overwrite)
     return 0
@@ -140,9 +144,12 @@ def punch(
     if not rows or not rows[0].frames:
         raise KitError(f"{folder}: found no frame with a face, expected depth with an aligned picture each")
     say(f"{rows[0].frames} frames, {rows[0].pixels} pixels")
-    say(f"{'enhancer':<26}{'filled':>9}{'RMSE mm':>10}{'median frame mm':>17}")
+    say(f"{'enhancer':<26}{'filled':>9}{'RMSE mm':>10}{'median mm':>17}")
     for row in rows:
         say(f"{row.enhancer:<26}{row.filled:>9.1%}{row.common_rmse_mm:>10.2f}{row.median_frame_rmse_mm:>17.2f}")
+    for key in ("punched_filled", "punched_rmse_mm", "punched_median_frame_mm"):
+        heading, _, meaning = SHOWN[key]
+        say(f"  {heading:<11}{meaning}")
     if output is not None:
         columns = {"common_rmse_mm": "rmse_mm", "median_frame_rmse_mm": "median_frame_rmse_mm"}
         shown = [

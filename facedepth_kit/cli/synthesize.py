@@ -48,7 +48,10 @@ from facedepth_kit.common.errors import KitError
     help="What stands in holes: keep (65535), random (noise), blurred (noise), or mixed: an image of each "
     "(default: the settings', keep).",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a store with other settings.")
+@click.option(
+    "--images", type=PATH, metavar="DIR", help="Write each pair as 16-bit PNGs, too: DIR/degraded and DIR/ground_truth."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a store with other settings (and other images).")
 @click.option(
     "--ranges", type=EXISTING_FILE, metavar="NPZ", help="Photos: leave out deformed faces (screen learns it)."
 )
@@ -66,6 +69,7 @@ def synthesize(
     workers: int | None,
     scheduler: str | None,
     hole_values: Literal["keep", "random", "blurred", "mixed"] | None,
+    images: Path | None,
     overwrite: bool,
     ranges: Path | None,
     screened: Path | None,
@@ -89,8 +93,9 @@ def synthesize(
         )
     with cluster(scheduler) if scheduler else nullcontext((None, None)) as (executor, threads):
         workers = workers or threads
+        code = 0
         if photos is not None:
-            return synthesize_from_photos(
+            code = synthesize_from_photos(
                 photos,
                 output,
                 chosen,
@@ -103,12 +108,15 @@ def synthesize(
                 executor=executor,
                 overwrite=overwrite,
             )
-        assert count is not None
-        made = pairs.synthesize(
-            output, count, seed=seed, settings=chosen, workers=workers, executor=executor, overwrite=overwrite
-        )
-        say(f"{output}: {len(made)} pairs")
-    return 0
+        else:
+            assert count is not None
+            made = pairs.synthesize(
+                output, count, seed=seed, settings=chosen, workers=workers, executor=executor, overwrite=overwrite
+            )
+            say(f"{output}: {len(made)} pairs")
+    if images is not None:
+        pairs.write_images(pairs.PairStore(output), images, overwrite=overwrite)
+    return code
 
 
 def _photo_folder(faces: str, folder: tuple[str, ...]) -> Path | None:

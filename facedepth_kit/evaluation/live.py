@@ -65,6 +65,13 @@ class TemporalSettings:
         if not (1 <= self.least <= self.window and 0 <= self.reject < self.accept <= 1 and self.lost_after >= 1):
             raise KitError(f"temporal decision: found {self}, expected least <= window and reject < accept")
 
+    def in_words(self) -> str:
+        """When there is a verdict, and which."""
+        return (
+            f"observing: fewer than {self.least} frames of this face so far. Then, of its last {self.window} frames: "
+            f"bona fide if {self.accept:.0%} or more were accepted, attack if {self.reject:.0%} or fewer."
+        )
+
 
 @dataclass(frozen=True)
 class LiveSettings:

@@ -74,19 +74,6 @@ def punch_known_holes(known: Mask, rng: np.random.Generator, settings: PunchSett
     return np.asarray(known & (field <= np.quantile(field[known], rng.uniform(*settings.share))))
 
 
-def rmse_at(
-    prediction: npt.NDArray[np.uint16], target: npt.NDArray[np.uint16], *, mask: Mask, unit_mm: float = 1.0
-) -> float:
-    """RMSE in millimetres over ``mask`` of two frames in camera units; pixels that are holes (0) in either are left
-    out.
-
-    NaN when none is left.
-    """
-    used = mask & (prediction > 0) & (target > 0)
-    difference = prediction[used].astype(np.float64) - target[used]
-    return float(np.sqrt(np.mean(difference**2)) * unit_mm) if difference.size else float("nan")
-
-
 def evaluate_punched(
     frames: Iterable[tuple[RecordedFrame, Face | Box]],
     enhancers: Mapping[str, Callable[[DepthImage], DepthImage]],

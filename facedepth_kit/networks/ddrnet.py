@@ -19,7 +19,6 @@ SCOPE = "dn_net"  # the published checkpoint holds a second network, which needs
 LOW_MM, HIGH_MM = 500.0, 2000.0  # the published checkpoint's range
 HALF_MM = (HIGH_MM - LOW_MM) / 2
 BLOCKS = 2
-PARAMETERS = 868_001
 
 
 def build_ddrnet() -> keras.Model:

@@ -50,7 +50,16 @@ from facedepth_kit.common.jobs import cores, run_jobs
 from facedepth_kit.common.parts import is_tidy, open_parts, read_description, write_description
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.settings import check_bounds, from_dict, settings_hash, to_dict
-from facedepth_kit.depth import CAMERA_SPAN_MM, SIZE, DepthImage, DepthRange, from_millimetres, own_range
+from facedepth_kit.depth import (
+    CAMERA_SPAN_MM,
+    SIZE,
+    DepthImage,
+    DepthRange,
+    from_millimetres,
+    own_range,
+    read_png,
+    write_png,
+)
 from facedepth_kit.faces.people.parametric import FaceParameters, FaceSettings, draw_face, face_mesh
 from facedepth_kit.networks.cards import Faces
 from facedepth_kit.pairs.degradation import DegradationSettings, HoleValues, degrade
@@ -290,6 +299,27 @@ def _make_shard(
     if here:
         write_shard(folder, shard, pairs)
     return shard, last - first, None if here else pairs
+
+
+def write_images(store: PairStore, folder: str | Path, *, overwrite: bool = False, progress: bool = True) -> None:
+    """Write a store's pairs as single 16-bit PNGs as well, to be looked at, and for ``facedepth enhance --normalized``.
+
+    Pair 7 becomes ``ground_truth/000007.png`` and ``degraded/000007.png``, further hole values ``degraded_1/`` and so
+    on. What is there and the same stays, so that a killed run goes on. Raises :class:`KitError` for an image that
+    differs, unless ``overwrite``.
+    """
+    from tqdm.auto import tqdm
+
+    for index in tqdm(range(len(store)), desc="images", unit="pair", disable=not progress):
+        pair = store[index]
+        images = {"ground_truth": pair.ground_truth, "degraded": pair.degraded[0]}
+        images |= {f"degraded_{number}": image for number, image in enumerate(pair.degraded[1:], start=1)}
+        for kind, image in images.items():
+            path = Path(folder) / kind / f"{index:06d}.png"
+            if overwrite or not path.exists():
+                write_png(path, image, overwrite=overwrite)
+            elif not np.array_equal(read_png(path), image):
+                raise KitError(f"{path}: found another image, expected none or pair {index} (--overwrite replaces it)")
 
 
 # --- Reading --------------------------------------------------------------------------------------------------------

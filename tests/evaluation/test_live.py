@@ -1,6 +1,7 @@
 """The live application: decisions on rendered faces and prints, verdicts by hand, empty frames, commands."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.simulated.data_sets import Attack, RealSenseSettings, realsense_recording
 from facedepth_kit.cli import main as cli
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.paths import SHIPPED_WEIGHTS
 from facedepth_kit.common.realsense_sdk import realsense_sdk
 from facedepth_kit.depth import DepthImage, to_millimetres
 from facedepth_kit.evaluation.live import (
@@ -332,6 +334,7 @@ def test_live_prints_a_line_a_frame(folder: Path, capsys: pytest.CaptureFixture[
     assert code == 0
     assert len(out) == 9
     assert all("(simulated)" in line for line in out)
+    assert err[0].startswith("observing: fewer than 8 frames")
     assert "observing" in out[0]
     assert "bona fide" in out[8]
     assert err[-1].startswith("9 frames")
@@ -341,6 +344,20 @@ def test_live_prints_a_line_a_frame(folder: Path, capsys: pytest.CaptureFixture[
     assert rows[0]["simulated"] is True
     assert rows[3]["nose_mm"] > 5
     assert rows[3]["box"][0] > rows[0]["box"][0]
+
+
+def test_live_takes_a_network_of_ones_own_and_shows_its_plain_output(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for suffix in (".json", ".safetensors"):
+        shutil.copy2(SHIPPED_WEIGHTS / f"DL-Kit-1{suffix}", tmp_path / f"mine{suffix}")
+    options = ("--enhancer", "mine", "--weights", tmp_path, "--no-pictures", "--json", "--frames", "1")
+    noses = []
+    for more in ((), ("--plain",)):
+        code, out, _ = run(capsys, "live", folder, *options, *more)
+        assert code == 0
+        noses.append(json.loads(out[0])["nose_mm"])
+    assert noses[0] != noses[1]  # the first is joined to what was measured
 
 
 def test_live_writes_pictures_and_numbers(

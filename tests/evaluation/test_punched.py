@@ -14,7 +14,6 @@ from facedepth_kit.evaluation.punched import (
     evaluate_punched,
     known_face,
     punch_known_holes,
-    rmse_at,
 )
 from facedepth_kit.evaluation.recordings import faces_in
 from facedepth_kit.faces.detection import Box, Face
@@ -39,16 +38,6 @@ def fill_with(offset_mm: float):  # type: ignore[no-untyped-def]
         return np.where(crop == HOLE, np.uint16(value), crop)
 
     return enhance
-
-
-def test_rmse_in_millimetres_by_hand() -> None:
-    target = np.array([[7000, 7000], [7000, 0]], np.uint16)
-    prediction = np.array([[7030, 6960], [0, 7000]], np.uint16)
-    everywhere = np.ones((2, 2), np.bool_)
-    # 3 mm and 4 mm off, one hole in each: sqrt((9 + 16) / 2)
-    assert rmse_at(prediction, target, mask=everywhere, unit_mm=0.1) == pytest.approx(3.5355, abs=1e-4)
-    assert rmse_at(prediction, target, mask=np.eye(2, dtype=np.bool_), unit_mm=0.1) == pytest.approx(3.0)
-    assert np.isnan(rmse_at(prediction, target, mask=~everywhere))
 
 
 def test_holes_are_punched_only_where_the_value_is_known(rng: np.random.Generator) -> None:

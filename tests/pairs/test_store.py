@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import HOLE
-from facedepth_kit.pairs.store import MIXED, PairStore, SynthesisSettings, make_pair, synthesize
+from facedepth_kit.depth import HOLE, read_png, write_png
+from facedepth_kit.pairs.store import MIXED, PairStore, SynthesisSettings, make_pair, synthesize, write_images
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -118,3 +118,22 @@ def test_a_damaged_store_says_which_file(tmp_path: Path) -> None:
     (tmp_path / "s" / "store.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(KitError, match="format 99"):
         PairStore(tmp_path / "s")
+
+
+def test_pairs_are_written_as_images_and_gone_on_with(tmp_path: Path) -> None:
+    settings = SynthesisSettings(hole_values=("keep", "random"))
+    store = synthesize(tmp_path / "pairs", 2, seed=3, settings=settings, workers=1, progress=False)
+    write_images(store, tmp_path / "images", progress=False)
+    images = tmp_path / "images"
+    (images / "degraded/000001.png").unlink()  # as after a kill
+    write_images(store, images, progress=False)
+    for index in range(2):
+        for kind, image in zip(
+            ("ground_truth", "degraded", "degraded_1"), (store[index].ground_truth, *store[index].degraded), strict=True
+        ):
+            np.testing.assert_array_equal(read_png(images / kind / f"{index:06d}.png"), image)
+    write_png(images / "degraded/000000.png", store[1].degraded[0], overwrite=True)
+    with pytest.raises(KitError, match=r"000000\.png: found another image"):
+        write_images(store, images, progress=False)
+    write_images(store, images, overwrite=True, progress=False)
+    np.testing.assert_array_equal(read_png(images / "degraded/000000.png"), store[0].degraded[0])

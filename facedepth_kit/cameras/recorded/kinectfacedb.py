@@ -161,10 +161,6 @@ class KinectFaceDB:
         """The depth file of a frame. Raises :class:`KitError` when there is none."""
         return self._path(Key(person, session, variant), _DEPTH)
 
-    def read_marks_3d(self, person: str, session: str, variant: str) -> npt.NDArray[np.float64]:
-        """The six marks in space, float64 (6, 3) in millimetres, z negative. Raises as :meth:`read`."""
-        return read_marks(self._path(Key(person, session, variant), _MARKS_3D), 3)
-
     def _attempt(self, key: Key) -> RecordedFrame | None:
         beside: dict[_Part, Any] = {}
         for part in (_COLOUR, _MARKS):
@@ -346,21 +342,21 @@ def read_depth_text(path: str | Path) -> Frame:
     return depth
 
 
-def read_marks(path: str | Path, dimensions: int = 2) -> npt.NDArray[np.float64]:
-    """Read the six marks of a frame, float64 (6, dimensions), in the order of :data:`MARK_NAMES`.
+def read_marks(path: str | Path) -> npt.NDArray[np.float64]:
+    """Read the six marks of a frame, float64 (6, 2), in the order of :data:`MARK_NAMES`.
 
     Raises :class:`KitError`, naming the file, for anything but so many finite numbers.
     """
     path = Path(path)
     words = _read_text(path, 100_000).removeprefix(b"\xef\xbb\xbf").split()
-    count = len(MARK_NAMES) * dimensions
+    count = len(MARK_NAMES) * 2
     try:
         numbers = np.array([float(word) for word in words])
     except ValueError:
         raise KitError(f"{path}: found something other than numbers, expected {count} coordinates") from None
     if numbers.size != count or not np.isfinite(numbers).all():
         raise KitError(f"{path}: found {numbers.size} numbers, expected {count} finite coordinates of six marks")
-    return numbers.reshape(len(MARK_NAMES), dimensions)
+    return numbers.reshape(len(MARK_NAMES), 2)
 
 
 def _read_text(path: Path, largest: int) -> bytes:

@@ -62,7 +62,6 @@ STORED = {
     "topology": Kind(TEXT),
     "source": Kind(TEXT),
 }
-STATUSES: tuple[Status, ...] = ("duplicate", "oversized", "deformed", "no face", "unreadable", "kept")
 COLUMNS = ("file", "status", "width", "height", "sha3_512", "same_as", "sides_outside", "worst_excess", "note")
 PART = 256  # photos in a part of the journal
 

@@ -128,8 +128,6 @@ def test_the_mesh_is_the_depth_in_space(tmp_path: Path, rng: np.random.Generator
     columns = np.rint(vertices[:, 0] / -vertices[:, 2] * 525 + 127.5).astype(int)
     rows = np.rint(165.5 - vertices[:, 1] / -vertices[:, 2] * 525).astype(int)
     np.testing.assert_array_equal(given.depth[rows, columns], -vertices[:, 2])
-    marks = KinectFaceDB(tmp_path).read_marks_3d("0001", "s1", "Neutral")
-    assert marks.shape == (6, 3)
 
 
 @pytest.fixture
