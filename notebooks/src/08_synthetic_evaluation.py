@@ -244,6 +244,8 @@ found = [*claims.verdicts("II", settings), *claims.verdicts("III", counts), *cla
 # %%
 found += [claims.order_kept(measured, unlearned), *claims.groups_kept(measured)]
 found += [claims.share_of_best(measured, name, filters) for name in networks if name in measured]
+if "DL-Delta-1" in measured:
+    found.append(claims.share_of_best(measured, "DL-Delta-1", filters, goal=0.45))
 found += claims.full_image(full, networks, filters)
 if "Sp" in measured:
     times = {row["enhancer"]: row["frame_ms"] for row in costs if row["kind"] == "hand-crafted"}

@@ -220,6 +220,7 @@ def test_share_of_the_best_rival() -> None:
     assert verdict.measured == 0.5
     assert verdict.holds is True
     assert share_of_best({**measured, "DL-Delta-1": {"mean": 0.011}}, "DL-Delta-1", rivals).holds is False
+    assert share_of_best(measured, "DL-Delta-1", rivals, goal=0.45).holds is False
 
 
 def test_camera_tables_name_camera_or_condition_first() -> None:
