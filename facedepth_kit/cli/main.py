@@ -29,6 +29,7 @@ COMMANDS = {
     "train-ddrnet": ("train:train_ddrnet", "train DDRNet-dn's stand-in on simulated people"),
     "bodies": ("evaluate:bodies", "try DDRNet-dn on frames of people"),
     "enhance": ("enhance:enhance", "enhance the faces in depth recordings of your own"),
+    "export": ("enhance:export", "a small network for OpenVINO, which enhance and live then use"),
     "evaluate": ("evaluate:evaluate", "errors of enhancers on such pairs"),
     "punch": ("evaluate:punch", "errors at holes punched into recordings of your own"),
     "evaluate-recordings": ("evaluate:evaluate_recordings", "the tables' measures on recordings of your own"),

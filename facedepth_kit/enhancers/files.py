@@ -149,7 +149,7 @@ def enhance_files(
     _check_output(settings)
     if enhance is None:
         name = settings.enhancer
-        enhance = able_enhancer(name).enhance if settings.normalized else recording_enhancer(name)
+        enhance = able_enhancer(name).enhance if settings.normalized else recording_enhancer(name, runs_fast=True)
     made = chain.from_iterable(
         [
             *(_file(target, settings, enhance, on_crop) for target in targets),

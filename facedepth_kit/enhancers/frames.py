@@ -12,8 +12,10 @@ from facedepth_kit.cameras.recorded.face_crop import FaceCrop, crop_face, restor
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
+from facedepth_kit.enhancers.learned import learned_enhancer
 from facedepth_kit.enhancers.measured_bias import join_to_measured
 from facedepth_kit.faces.detection import Box, Face
+from facedepth_kit.networks import fast
 
 Enhance = Callable[[DepthImage], DepthImage]
 
@@ -47,16 +49,18 @@ def enhance_normalized(depth: DepthImage, enhance: Enhance) -> DepthImage:
     return enhance(depth)
 
 
-def recording_enhancer(name: str) -> Enhance:
+def recording_enhancer(name: str, *, runs_fast: bool = False) -> Enhance:
     """The enhancer of that name as it is used on recordings: (256, 256) or (n, 256, 256) in, the same out.
 
-    A learned enhancer's output is joined to what was measured (:mod:`facedepth_kit.enhancers.measured_bias`). Raises
-    :class:`KitError` for an unknown name, and where weights or a package are missing.
+    A learned enhancer's output is joined to what was measured (:mod:`facedepth_kit.enhancers.measured_bias`).
+    ``runs_fast``: through OpenVINO, where it is installed and the network exported; tables take TensorFlow always.
+    Raises :class:`KitError` for an unknown name, and where weights or a package are missing.
     """
     enhancer = able_enhancer(name)
     if not carries_measured_bias(name):
         return enhancer.enhance
-    return lambda depth: join_to_measured(depth, enhancer.enhance(depth))
+    enhance = learned_enhancer(name, runs_fast=True) if runs_fast and fast.exported(name) else enhancer.enhance
+    return lambda depth: join_to_measured(depth, enhance(depth))
 
 
 def carries_measured_bias(name: str) -> bool:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, check_depth, from_unit, to_unit
+from facedepth_kit.networks import fast
 from facedepth_kit.networks.build import build_network, sizes
 from facedepth_kit.networks.cards import ModelCard, check_weights, network_files, retrain_command
 from facedepth_kit.networks.forward import compiled_forward
@@ -25,23 +26,27 @@ BATCH = 16  # images a pass: on 2 cores a fifth faster each than one by one, and
 class _Network:
     """A network with its weights, compiled."""
 
-    def __init__(self, card_path: Path) -> None:
-        quiet_tensorflow()
-        import keras
-
+    def __init__(self, card_path: Path, *, runs_fast: bool = False) -> None:
         card = ModelCard.read(card_path)
         if card.size not in sizes():
             raise KitError(f"{card_path}: found size {card.size!r}, expected one of {', '.join(sizes())}")
         _, weights = check_weights(card_path)
         self.card = card
+        if runs_fast:
+            self._forward = fast.forward(fast.export_folder(card_path.stem))
+            self._one_shape = False
+            return
+        quiet_tensorflow()
+        import keras
+
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy("float32")  # a trainer in this process may have set another one
         try:
-            self.model = build_network(card.size, head_channels=card.head_channels)
+            model = build_network(card.size, head_channels=card.head_channels)
         finally:
             keras.config.set_dtype_policy(policy)
-        load_weights(self.model, weights)
-        self._forward = compiled_forward(self.model)
+        load_weights(model, weights)
+        self._forward = compiled_forward(model)
         # TensorFlow's graph takes any number of images; the other backends compile anew for each shape.
         self._one_shape = keras.backend.backend() != "tensorflow"
 
@@ -83,7 +88,7 @@ _loaded: dict[str, tuple[tuple[int, ...], _Network]] = {}
 _loading = threading.Lock()
 
 
-def _network(name: str) -> _Network:
+def _network(name: str, runs_fast: bool = False) -> _Network:
     card_path, weights = network_files(name)
     try:
         state = tuple(
@@ -94,26 +99,27 @@ def _network(name: str) -> _Network:
             f"{error.filename}: no such file, expected the weights of {name}; {retrain_command(name)} makes them"
         ) from None
     with _loading:
-        key = str(weights)
+        key = f"{weights}{' fast' if runs_fast else ''}"
         known = _loaded.get(key)
         if known is None or known[0] != state:
-            known = _loaded[key] = (state, _Network(card_path))
+            known = _loaded[key] = (state, _Network(card_path, runs_fast=runs_fast))
         return known[1]
 
 
-def learned_enhancer(name: str) -> Callable[[DepthImage], DepthImage]:
+def learned_enhancer(name: str, *, runs_fast: bool = False) -> Callable[[DepthImage], DepthImage]:
     """The enhancer whose weights and model card bear that name in the weights folder.
 
     Nothing is read before the first call; then the weights are checked against the card's SHA-256, loaded once per
     process and shared by all threads. The function takes and returns uint16 (256, 256) or (n, 256, 256), of any span
     (a face's own range or 25 cm): holes go in as 1. In a stack a value may differ by a step or two from the image's
     alone. With one output channel, what rounds to 1 comes out as hole; with two, the pixels whose validity lies below
-    the card's threshold. Raises :class:`KitError`, on call, for another shape or dtype, and for missing, damaged or
-    foreign weights.
+    the card's threshold. ``runs_fast`` takes OpenVINO's export of it (:mod:`facedepth_kit.networks.fast`), which must
+    be there (``fast.exported``). Raises :class:`KitError`, on call, for another shape or dtype, and for missing,
+    damaged or foreign weights.
     """
 
     def enhance(depth: DepthImage) -> DepthImage:
         check_depth(depth)
-        return _network(name)(depth.reshape(-1, SIZE, SIZE)).reshape(depth.shape)
+        return _network(name, runs_fast)(depth.reshape(-1, SIZE, SIZE)).reshape(depth.shape)
 
     return enhance

@@ -148,7 +148,7 @@ def watch(
     here, before the first frame is read, and what reading raises.
     """
     settings = settings or LiveSettings()
-    enhance = enhance or recording_enhancer(settings.enhancer)
+    enhance = enhance or recording_enhancer(settings.enhancer, runs_fast=True)
     enhance(np.full((SIZE, SIZE), HOLE))  # loads the weights
     temporal = TemporalDecision(settings.temporal)
     faces = ahead(_with_faces(ahead(recordings, READ_AHEAD)), READ_AHEAD)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import SIZE
@@ -37,16 +39,15 @@ class SmallSize:
 SMALL_SIZES: dict[str, SmallSize] = {"DL-Small": SmallSize()}
 
 
-def prefill(depth: Any, mask: Any, levels: int) -> Any:
-    """A smooth guess of the surface on 4x4 blocks: averages of measured pixels, where there are none coarser ones.
+def prefill(blocks: Any, mask: Any, levels: int) -> Any:
+    """A smooth guess of the surface, a value a block: averages of measured pixels, where there are none coarser ones.
 
-    ``depth`` and ``mask`` (1 = measured) are tensors (n, side, side, 1) float32; ``levels`` is the number of
-    halvings below the blocks. Returns (n, side / 4, side / 4, 1).
+    ``blocks`` and ``mask`` (1 = measured) are tensors (n, places, places, 16) float32, as :func:`unshuffle` gives
+    them; ``levels`` is the number of halvings below the blocks. Returns (n, places, places, 1).
     """
-    from keras import ops
+    from keras import layers, ops
 
-    total = ops.average_pool(depth * mask, BLOCK, BLOCK)
-    count = ops.average_pool(mask, BLOCK, BLOCK)
+    total, count = ops.mean(blocks * mask, axis=-1, keepdims=True), ops.mean(mask, axis=-1, keepdims=True)
     pyramid = [(total, count)]
     for _ in range(levels):
         total, count = ops.average_pool(total, 2, 2), ops.average_pool(count, 2, 2)
@@ -55,25 +56,30 @@ def prefill(depth: Any, mask: Any, levels: int) -> Any:
     guess = (total + 1e-4 * EMPTY) / (count + 1e-4)
     for index, (total, count) in enumerate(reversed(pyramid)):
         if index:
-            guess = upsample(guess, 2)
+            guess = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(guess)
         guess = (total + PRIOR * guess) / (count + PRIOR)
     return guess
 
 
-def upsample(image: Any, factor: int) -> Any:
-    """A tensor (n, height, width, channels) enlarged bilinearly."""
-    from keras import layers
+def enlarge(guess: Any) -> Any:
+    """A value a block, (n, places, places, 1), interpolated bilinearly between blocks: (n, places, places, 16)."""
+    from keras import ops
 
-    return layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32")(image)
+    # Pixel k of 4 lies at (k + 1/2) / 4 - 1/2 of its block's width from the block's centre.
+    away = (np.arange(BLOCK) + 0.5) / BLOCK - 0.5
+    line = np.stack([np.maximum(-away, 0), 1 - np.abs(away), np.maximum(away, 0)])
+    kernel = np.einsum("ak,bl->abkl", line, line).reshape(3, 3, 1, BLOCK**2).astype(np.float32)
+    padded = ops.pad(guess, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+    return ops.conv(padded, kernel, padding="valid")
 
 
 def unshuffle(image: Any, side: int) -> Any:
-    """Blocks of 4x4 pixels as channels: (n, side, side, c) to (n, side / 4, side / 4, 16 c)."""
+    """Blocks of 4x4 pixels as channels: (n, side, side, 1) to (n, side / 4, side / 4, 16)."""
     from keras import ops
 
-    places, channels = side // BLOCK, image.shape[-1]
-    blocks = ops.reshape(image, (-1, places, BLOCK, places, BLOCK, channels))
-    return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4, 5)), (-1, places, places, BLOCK * BLOCK * channels))
+    places = side // BLOCK
+    blocks = ops.reshape(image, (-1, places, BLOCK, places, BLOCK))
+    return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, places, places, BLOCK**2))
 
 
 def shuffle(image: Any, side: int) -> Any:
@@ -83,6 +89,34 @@ def shuffle(image: Any, side: int) -> Any:
     places, channels = side // BLOCK, image.shape[-1] // BLOCK**2
     blocks = ops.reshape(image, (-1, places, places, BLOCK, BLOCK, channels))
     return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4, 5)), (-1, side, side, channels))
+
+
+def before(depth: Any, levels: int) -> tuple[Any, Any]:
+    """What the convolutions see of a depth image (n, side, side, 1), and the guess that they correct.
+
+    Returns tensors (n, side / 4, side / 4, 33: a difference and a mask for each pixel, the guess) and (..., 16).
+    """
+    from keras import ops
+
+    side = depth.shape[1]
+    places = side // BLOCK
+    blocks = unshuffle(depth, side)
+    mask = ops.cast(blocks < 1.0, "float32")
+    guess = prefill(blocks, mask, levels)
+    surface = enlarge(guess)
+    pixels = ops.stack([(blocks - surface) * mask * LIFT, mask], axis=-1)
+    return ops.concatenate([ops.reshape(pixels, (-1, places, places, 2 * BLOCK**2)), guess], -1), surface
+
+
+def after(head: Any, surface: Any) -> Any:
+    """The network's output (n, side, side, channels) from what its convolutions said and the guess they correct."""
+    from keras import ops
+
+    places, channels = surface.shape[1], head.shape[-1] // BLOCK**2
+    raw = ops.reshape(head, (-1, places, places, BLOCK**2, channels))
+    depth = surface + raw[..., 0] / LIFT
+    said = ops.stack([depth, *(raw[..., channel] for channel in range(1, channels))], axis=-1)
+    return shuffle(ops.reshape(said, (-1, places, places, BLOCK**2 * channels)), BLOCK * places)
 
 
 def build_small(size: str | SmallSize = "DL-Small", *, head_channels: int = 2, side: int | None = SIZE) -> keras.Model:
@@ -95,7 +129,7 @@ def build_small(size: str | SmallSize = "DL-Small", *, head_channels: int = 2, s
     """
     quiet_tensorflow()
     import keras
-    from keras import layers, ops
+    from keras import layers
 
     shape = SMALL_SIZES[size] if isinstance(size, str) else size
     side = side or SIZE
@@ -116,11 +150,7 @@ def build_small(size: str | SmallSize = "DL-Small", *, head_channels: int = 2, s
         return x
 
     inputs = keras.Input((side, side, 1), name="depth", dtype="float32")
-    mask = ops.cast(inputs < 1.0, "float32")
-    guess = prefill(inputs, mask, halvings)
-    whole = upsample(guess, BLOCK)
-    difference = (inputs - whole) * mask * LIFT
-    x = ops.concatenate([unshuffle(ops.concatenate([difference, mask], -1), side), guess], -1)
+    x, surface = before(inputs, halvings)
     skips = []
     for level, filters in enumerate(shape.filters[:-1], start=1):
         x = convolve(x, filters, f"down{level}")
@@ -135,7 +165,23 @@ def build_small(size: str | SmallSize = "DL-Small", *, head_channels: int = 2, s
         x = convolve(x, shape.filters[level - 1], f"up{level}")
     # Training begins at the guess itself: with a random head its first steps would silence the layers before it.
     head = layers.Conv2D(head_channels * BLOCK**2, 1, kernel_initializer="zeros", dtype="float32", name="head")(x)
-    raw = shuffle(head, side)
-    depth = whole + raw[..., :1] / LIFT
-    outputs = depth if head_channels == 1 else ops.concatenate([depth, raw[..., 1:]], -1)
-    return keras.Model(inputs, outputs, name=size if isinstance(size, str) else "Small")
+    return keras.Model(inputs, after(head, surface), name=size if isinstance(size, str) else "Small")
+
+
+def parts(model: keras.Model) -> dict[str, keras.Model]:
+    """A small network in three: "before" and "after" its convolutions, where float32 matters, and the "core" between.
+
+    "before" gives two outputs, the core's input and the guess; "after" takes the core's output and that guess.
+    """
+    import keras
+
+    first, head = model.get_layer("down1_conv1"), model.get_layer("head")
+    levels = sum(layer.name.endswith("_pool") for layer in model.layers)
+    depth = keras.Input(model.input_shape[1:], name="depth")
+    seen, surface = before(depth, levels)
+    said, guess = keras.Input(head.output.shape[1:], name="said"), keras.Input(surface.shape[1:], name="guess")
+    return {
+        "before": keras.Model(depth, [seen, surface]),
+        "core": keras.Model(first.input, head.output),
+        "after": keras.Model([said, guess], after(said, guess)),
+    }

@@ -228,7 +228,7 @@ def _moved(pair: Pair, settings: SceneSettings, rng: np.random.Generator) -> tup
         matrix[:, 0] *= -1
     there = (truth != HOLE).astype(np.float32)
     layers = np.stack([there * truth, there], axis=-1)
-    warped = np.asarray(cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR))
+    warped = np.asarray(cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
     per_step = np.float32(pair.depth_range.span_mm / FARTHEST * rng.uniform(0.9, 1.1))
     return warped[..., 0] / np.maximum(warped[..., 1], np.float32(1e-3)) * per_step, warped[..., 1] > 0.5
 
@@ -305,7 +305,7 @@ def _sensed(
     low, high = np.log(settings.fine_noise_mm)
     noise = rng.standard_normal(values.shape, dtype=np.float32)
     if rng.random() < 0.4:  # neighbours that err together, as matching windows and filters on the sensor make them
-        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.5, 1.5))))
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.5, 1.5))), np.float32)
         noise /= max(float(noise.std()), 1e-3)
     values = values + noise * (np.exp(rng.uniform(low, high)) * per_mm)
     if rng.random() < 0.3:
@@ -314,7 +314,7 @@ def _sensed(
     measured &= ~_sensor_holes(measured, steep, degradation, rng)
     if side != size:
         weight = measured.astype(np.float32)
-        layers = np.asarray(cv2.resize(np.stack([values * weight, weight], axis=-1), (size, size)))
+        layers = np.asarray(cv2.resize(np.stack([values * weight, weight], axis=-1), (size, size)), np.float32)
         values = layers[..., 0] / np.maximum(layers[..., 1], np.float32(1e-3))
         measured = layers[..., 1] > 0.5
     result = np.where(measured, np.clip(np.rint(values), 0, FARTHEST), np.float32(HOLE)).astype(np.uint16)

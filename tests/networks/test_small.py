@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.costs import gflop
 from facedepth_kit.networks.build import build_network, sizes
-from facedepth_kit.networks.small import SmallSize, build_small, prefill, shuffle, unshuffle
+from facedepth_kit.networks.small import SmallSize, build_small, enlarge, prefill, shuffle, unshuffle
 
 TINY = SmallSize((2, 2), convolutions=1)
 
@@ -29,23 +31,34 @@ def test_bad_sizes_are_refused() -> None:
         build_small(TINY, side=100)
 
 
+def blocks_of(image: np.ndarray[Any, np.dtype[np.float32]]) -> Any:
+    return unshuffle(keras.ops.convert_to_tensor(image), image.shape[1])
+
+
 def test_the_guess_goes_on_smoothly_where_nothing_was_measured() -> None:
     plane = np.broadcast_to(np.linspace(0.2, 0.6, 256, dtype=np.float32)[None, :, None], (1, 256, 256, 1))
     mask = np.ones_like(plane)
     mask[:, 64:160, 64:160] = 0
-    guess = np.asarray(prefill(keras.ops.convert_to_tensor(plane), keras.ops.convert_to_tensor(mask), 4))
+    guess = np.asarray(prefill(blocks_of(plane), blocks_of(mask), 4))
     assert guess.shape == (1, 64, 64, 1)
-    blocks = plane.reshape(1, 64, 4, 64, 4, 1).mean(axis=(2, 4))
-    assert np.abs(guess - blocks).max() < 0.12
-    assert np.abs(guess - blocks)[:, :15, :15].max() < 0.005
-    empty = np.asarray(prefill(keras.ops.convert_to_tensor(plane), keras.ops.zeros_like(plane), 4))
+    means = plane.reshape(1, 64, 4, 64, 4, 1).mean(axis=(2, 4))
+    assert np.abs(guess - means).max() < 0.12
+    assert np.abs(guess - means)[:, :15, :15].max() < 0.005
+    empty = np.asarray(prefill(blocks_of(plane), blocks_of(np.zeros_like(plane)), 4))
     np.testing.assert_allclose(empty, 0.5, atol=1e-6)
 
 
+def test_the_guess_is_enlarged_as_bilinear_interpolation_does() -> None:
+    guess = np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)
+    expected = keras.layers.UpSampling2D(4, interpolation="bilinear")(guess)
+    np.testing.assert_allclose(np.asarray(shuffle(enlarge(guess), 32)), np.asarray(expected), atol=1e-6)
+
+
 def test_blocks_and_back() -> None:
-    image = np.random.default_rng(0).random((2, 16, 16, 3), dtype=np.float32)
+    image = np.random.default_rng(0).random((2, 16, 16, 1), dtype=np.float32)
     blocks = unshuffle(keras.ops.convert_to_tensor(image), 16)
-    assert tuple(blocks.shape) == (2, 4, 4, 48)
+    assert tuple(blocks.shape) == (2, 4, 4, 16)
+    np.testing.assert_array_equal(np.asarray(blocks)[0, 1, 2].reshape(4, 4), image[0, 4:8, 8:12, 0])
     np.testing.assert_array_equal(np.asarray(shuffle(blocks, 16)), image)
 
 
