@@ -6,6 +6,7 @@
 #   make test-browser             the panels in a real JupyterLab and Chromium (part of make test where Chromium is)
 #   make stress                   the panel notebooks headless, 100 runs with a time limit each (RUNS=100)
 #   make kill                     every resumable piece of work killed 30 times and gone on with (ARGS="--kills 100")
+#   make fuzz                     10,000 damaged files and options through every door (CASES=10000)
 #   make lab                      JupyterLab on copies of the notebooks, in my_notebooks
 #   make bench                    the benchmarks
 #   make book                     the executed notebooks as a static site, build/book/html/index.html (PROFILE=...)
@@ -19,11 +20,12 @@ PROFILE ?= laptop
 PYTHON ?=
 ARGS ?=
 RUNS ?= 100
+CASES ?= 10000
 # Relative, so that a clone may lie under any path, blanks included.
 VENV_PYTHON := .venv/bin/python
 READY := .venv/ready
 
-.PHONY: help setup figures book test test-browser stress kill lint lab bench doctor notebooks check-notebooks lock clean distclean
+.PHONY: help setup figures book test test-browser stress kill fuzz lint lab bench doctor notebooks check-notebooks lock clean distclean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,6 +54,9 @@ stress: $(READY)
 
 kill: $(READY)
 	@$(VENV_PYTHON) -m tests.kills $(ARGS)
+
+fuzz: $(READY)
+	@$(VENV_PYTHON) -m tests.damage --cases "$(CASES)" $(ARGS)
 
 lab: $(READY)
 	@$(VENV_PYTHON) tools/lab.py $(ARGS)

@@ -23,6 +23,7 @@ from facedepth_kit.cameras.simulated.data_sets import (
     write_realsense,
 )
 from facedepth_kit.common.cache import cache_folder
+from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir
 from facedepth_kit.common.settings import settings_hash
 
@@ -89,10 +90,18 @@ def real_realsense() -> list[Recordings]:
     if folder is None:
         return []
     bags = sorted(path for path in folder.rglob("*") if path.suffix.lower() in BAG_SUFFIXES)
-    found: list[Recordings] = [open_recordings(bag) for bag in bags]
+    found: list[Recordings] = []
+    damaged: list[str] = []
+    for bag in bags:
+        try:
+            found.append(open_recordings(bag))
+        except KitError as error:  # one file does not keep the others from being used
+            damaged.append(str(error))
     if next(folder.rglob("*_depth.*"), None) is not None:
         found.append(RecordingFolder(folder))
-    return found
+    if damaged and not found:
+        raise KitError(damaged[0])
+    return [ConcatenatedRecordings(found, damaged)] if damaged else found
 
 
 def _children(folder: Path) -> list[Path]:

@@ -64,7 +64,7 @@ def read_npy(path: str | Path, kind: Kind | None = None, *, mapped: bool = False
     expected = f"an NPY array{f', {kind}' if kind else ''}"
     if not mapped:
         return decode_npy(path, read_file(path, expected), kind)
-    refuse_irregular(path, expected)
+    refuse_irregular(path, expected, whole=False)
     try:
         with path.open("rb") as file:
             header = _read_header(file, path.stat().st_size, str(path), kind)

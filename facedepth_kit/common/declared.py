@@ -40,7 +40,7 @@ def decode_json(path: Path, data: bytes | msgspec.Raw, kind: Any, *, within: str
         raise KitError(f"{path}: found values nested without end, expected JSON") from None
     except msgspec.ValidationError as error:
         raise KitError(f"{path}: {_in_words(str(error), data, within)}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError):
+    except (msgspec.DecodeError, UnicodeError, json.JSONDecodeError):
         raise KitError(f"{path}: found a damaged file, expected JSON") from None
 
 

@@ -62,16 +62,21 @@ def read_file(path: Path, expected: str, *, most: int | None = None) -> bytes:
         raise KitError(f"{path}: found a file that cannot be read ({error.strerror}), expected {expected}") from None
 
 
-def refuse_irregular(path: Path, expected: str) -> None:
-    """Raise :class:`KitError` for what is there but no regular file, so that a library may open it by its name."""
+def refuse_irregular(path: Path, expected: str, *, whole: bool = True) -> None:
+    """Raise :class:`KitError` for what is too large or no regular file, before a library opens it by its name.
+
+    ``whole``: it will be read whole, so its size counts.
+    """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except FileNotFoundError:
         return  # whoever opens it says so
     except OSError as error:
         raise KitError(f"{path}: found a file that cannot be read ({error.strerror}), expected {expected}") from None
-    if not stat.S_ISREG(mode):
-        raise KitError(f"{path}: found {_kind(mode)}, expected {expected}")
+    if not stat.S_ISREG(status.st_mode):
+        raise KitError(f"{path}: found {_kind(status.st_mode)}, expected {expected}")
+    if whole:
+        FILE_BYTES.check(path, status.st_size, f"{status.st_size:,} bytes")
 
 
 def _kind(mode: int) -> str:

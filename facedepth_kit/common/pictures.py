@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ LONGEST_SIDE = 32_766  # OpenCV's remapping knows no more
 PNG = b"\x89PNG\r\n\x1a\n"
 # Not Pillow's others: for some it starts programs (EPS).
 FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM")
+BY_PILLOW = (PNG, b"\xff\xd8", b"BM")
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -69,13 +72,33 @@ def decode_picture(path: Path, data: bytes, limit: Limit, expected: str) -> npt.
     Raises :class:`KitError` as :func:`picture_size`, and for what cannot be decoded.
     """
     picture_size(path, data, limit, expected)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
+    pixels: npt.NDArray[Any] | None = None
+    with contextlib.suppress(Exception):  # damaged files raise many kinds
+        if data.startswith(BY_PILLOW) and not _deep_colour(data):
+            pixels = _by_pillow(data)
+        else:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise KitError(f"{path}: found a file that cannot be decoded, expected {expected}")
     return np.asarray(pixels)
+
+
+def _deep_colour(data: bytes) -> bool:
+    """Whether a PNG has 16 bits and colours: Pillow would halve them."""
+    return data.startswith(PNG) and data[24] == 16 and data[25] != 0
+
+
+def _by_pillow(data: bytes) -> npt.NDArray[np.generic]:
+    """The same without the words of OpenCV's decoders on the error stream."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=known_formats()) as picture:
+            if picture.mode.startswith("I"):
+                return np.asarray(picture).astype(np.uint16)
+            alpha = picture.has_transparency_data
+            mode = "L" if picture.mode in ("1", "L") and not alpha else "RGBA" if alpha else "RGB"
+            pixels = np.asarray(picture.convert(mode))
+    return pixels if mode == "L" else np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
 
 
 def read_pixels(path: Path, limit: Limit, expected: str) -> npt.NDArray[np.generic]:

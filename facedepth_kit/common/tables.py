@@ -55,7 +55,7 @@ def write_table(path: Path, table: Table, *, significant: int = SIGNIFICANT, ove
     shown = _formatted(frame(table), lambda number: rounded(number, significant))
     text = shown.to_csv(index=False, lineterminator="\n")
     with write_atomically(path, overwrite=overwrite) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")  # names of files need not be text
 
 
 def read_table(path: Path, *, texts: Sequence[str] = ()) -> DataFrame:
@@ -69,6 +69,7 @@ def read_table(path: Path, *, texts: Sequence[str] = ()) -> DataFrame:
     try:
         table = pd.read_csv(
             path,
+            encoding_errors="surrogateescape",
             dtype=dict.fromkeys(texts, str),
             keep_default_na=False,  # an enhancer is called None
             na_values=["", "nan"],

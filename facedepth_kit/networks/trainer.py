@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -133,7 +134,7 @@ def train(
         model.set_weights(list(initial))
         identity += f"-{_digest(initial)}"
     progress, best = Progress(), model.get_weights()
-    if (folder / CHECKPOINT).exists():
+    if os.path.lexists(folder / CHECKPOINT):
         progress, best = _resume(folder / CHECKPOINT, model, identity)
     began = time.monotonic()
     with tqdm(total=total, initial=progress.steps, desc=label, unit="step", disable=not progress_bar) as bar:

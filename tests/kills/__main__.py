@@ -20,12 +20,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import psutil
 from PIL import Image
 
+from facedepth_kit.cameras.recorded import realsense as realsense_files
+from facedepth_kit.cameras.recorded.folder import FolderWriter
 from facedepth_kit.cameras.simulated.data_sets import (
     KinectSettings,
     RealSenseSettings,
@@ -33,12 +36,15 @@ from facedepth_kit.cameras.simulated.data_sets import (
     write_realsense,
 )
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo
-from facedepth_kit.common.paths import TEMPORARY
+from facedepth_kit.common.paths import TEMPORARY, write_atomically
+from facedepth_kit.common.tables import write_table
+from facedepth_kit.evaluation import error
 from facedepth_kit.faces.photos import screening
 from facedepth_kit.pairs import photo_pairs, store
 from tests.faces.sources import Bowls
 
 BEGINNING_S = 0.2
+BAG = Path(__file__).parents[1] / "cameras" / "recorded" / "sdk_2_56.bag"
 SMALL = RealSenseSettings(ActiveStereo(focal_px=160.0), 320, 180, 230.0, frames_per_recording=1)
 
 
@@ -98,6 +104,54 @@ def kinectfacedb(folder: Path, inputs: Path) -> None:
     write_kinectfacedb(folder / "set", 1, seed=1, settings=KinectSettings(), workers=1, progress=False)
 
 
+def evaluate(folder: Path, inputs: Path) -> None:
+    """Errors of an enhancer on 48 pairs, in parts of four."""
+    error.evaluate_parts(folder / "parts", inputs.parent / "store", ["None"], part=4, progress=False)
+
+
+def record(folder: Path, inputs: Path) -> None:
+    """A file of the RealSense SDK becomes a folder; again, it replaces what a killed run has left."""
+    with FolderWriter(folder / "recording", overwrite=True) as writer:
+        realsense_files.record(realsense_files.BagFile(BAG), writer)
+
+
+def train(folder: Path, inputs: Path) -> None:
+    """Six epochs of a tiny network; what is compared are its weights, for a run also keeps the time that it took."""
+    import keras
+
+    from facedepth_kit.networks.trainer import CHECKPOINT, TrainingSettings
+    from facedepth_kit.networks.trainer import train as train_network
+
+    def build() -> keras.Model:
+        layers = [keras.layers.Input((8, 8, 1)), keras.layers.Conv2D(1, 3, padding="same")]
+        return keras.Sequential(layers, name="tiny")
+
+    _, weights = train_network(build, Noise(), folder / "run", TrainingSettings(loss="image"), progress_bar=False)
+    with write_atomically(folder / "weights.npy", overwrite=True) as temporary:
+        np.save(temporary, np.concatenate([weight.ravel() for weight in weights]))
+    (folder / "run" / CHECKPOINT).unlink()
+    (folder / "run").rmdir()
+
+
+class Noise:
+    """Six epochs of a few batches that depend on nothing but their numbers."""
+
+    fingerprint, epochs, batch_size = "noise", 6, 4
+
+    def steps(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return 20
+
+    def new_data(self, epoch: int) -> bool:
+        """Whether losses start to compare anew."""
+        return epoch == 0
+
+    def batch(self, epoch: int, index: int) -> tuple[Any, Any]:
+        """Inputs and targets."""
+        images = np.random.default_rng([epoch, index]).random((2, 4, 8, 8, 1), np.float32)
+        return images[0], images[1]
+
+
 WORK: dict[str, Callable[[Path, Path], None]] = {
     "synthesize": synthesize,
     "synthesize on two workers": synthesize_on_workers,
@@ -106,7 +160,11 @@ WORK: dict[str, Callable[[Path, Path], None]] = {
     "simulated RealSense": realsense,
     "simulated RealSense on two workers": realsense_on_workers,
     "simulated KinectFaceDB": kinectfacedb,
+    "evaluate": evaluate,
+    "record": record,
+    "train": train,
 }
+SLOW = ("train",)  # TensorFlow has to start for each: a tenth of the kills
 
 
 @dataclass
@@ -180,9 +238,9 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def try_kills(name: str, kills: int, inputs: Path, rng: random.Random) -> Count:
+def try_kills(name: str, kills: int, inputs: Path, rng: random.Random, count: Count) -> None:
     """Kill a piece of work so many times. Raises :class:`AssertionError` for the first run that is not made good."""
-    work, count = WORK[name], Count()
+    work = WORK[name]
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
         whole.mkdir()
@@ -202,7 +260,6 @@ def try_kills(name: str, kills: int, inputs: Path, rng: random.Random) -> Count:
             other = sorted(file for file, _ in digests(folder).items() ^ expected.items())
             assert not other, f"{name}: killed after {after_s:.3f} s, another {', '.join(other)}"
             shutil.rmtree(folder)
-    return count
 
 
 def main(arguments: list[str]) -> int:
@@ -210,6 +267,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="kills of each (default: 30)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides the moments (default: the time)")
+    parser.add_argument("--table", type=Path, help="write the counts there, too")
     parser.add_argument("work", nargs="*", help=f"default: all: {', '.join(WORK)}")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)  # a fork of a process with threads can hang
@@ -222,13 +280,22 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         inputs = Path(place) / "photos"
         write_photos(inputs, 60)
+        store.synthesize(Path(place) / "store", 48, seed=1, workers=1, progress=False)
+        rows = []
         for name in chosen.work or WORK:
+            kills = max(chosen.kills // 10, 1) if name in SLOW else chosen.kills
+            count = Count()
             try:
-                count = try_kills(name, chosen.kills, inputs, random.Random(f"{chosen.seed} {name}"))
+                try_kills(name, kills, inputs, random.Random(f"{chosen.seed} {name}"), count)
                 print(f"| {name} | {count.kills} | {count.in_the_middle} | 0 |", flush=True)
-            except AssertionError as error:
+            except AssertionError as problem:
                 failed += 1
-                print(f"| {name} | seed {chosen.seed} | | {error} |", flush=True)
+                print(f"| {name} | seed {chosen.seed} | | {problem} |", flush=True)
+            bad = failed - sum(row["not made good"] for row in rows)
+            row = {"work": name, "kills": count.kills, "in the middle": count.in_the_middle, "not made good": bad}
+            rows.append(row)
+            if chosen.table is not None:
+                write_table(chosen.table, rows)
     return 1 if failed else 0
 
 

@@ -8,6 +8,7 @@ Nothing is guessed and nothing is rescaled.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 EXPECTED = "one 16-bit depth image (uint16, height x width)"
 FLOAT_STEP_MM = 0.1  # the steps that floats become: well below any depth camera's noise
 NEAREST_MM = 100.0  # no depth camera sees anything nearer: such floats are in another unit
+MOST_FRAMES = 100_000  # of a stack: an hour of 30 a second
 CHANNELS = 4  # a last axis of so many or fewer is one of colours or coordinates
 
 
@@ -115,6 +117,8 @@ def open_depth(path: str | Path, unit_mm: float = 1.0) -> DepthFile:
     if not _holds_depth(stored.dtype, stored.shape):
         stored = _check_frame(path, stored)
     check_size(path, stored.shape[-1], stored.shape[-2], FRAME_PX)
+    if stored.ndim == 3 and len(stored) > MOST_FRAMES:
+        raise KitError(f"{path}: found {len(stored):,} frames, expected at most {MOST_FRAMES:,} in a stack")
     return DepthFile(path, stored if stored.ndim == 3 else stored[None], unit_mm, stored.ndim == 3)
 
 
@@ -210,7 +214,8 @@ def _files(folder: Path, without: Path | None) -> Iterator[Path]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.suffix.lower() not in SUFFIXES or path.is_dir():
             continue
-        if without is None or without not in path.resolve().parents:
+        # Not Path.resolve: it raises for links in a circle, which are to be reported as such.
+        if without is None or without not in Path(os.path.realpath(path)).parents:
             yield path
 
 

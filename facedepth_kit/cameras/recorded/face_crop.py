@@ -51,6 +51,7 @@ NEAR_MARGIN_MM = 5.0
 REACH_MM = 150.0
 NOSE_MM = 60.0
 SMALLEST_SIDE_PX = 16
+LARGEST_KERNEL_PX = 64
 
 
 class Square(NamedTuple):
@@ -386,14 +387,23 @@ def _face_area(surface: Mask, box: Sequence[int] | None, outline: npt.NDArray[np
 def close_gaps(surface: Mask, radius_px: int) -> Mask:
     """The mask with gaps up to twice ``radius_px`` closed, enclosed holes filled and only its largest piece kept."""
     padded = np.pad(surface.astype(np.uint8), radius_px + 1)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)
+    closed = _closed(padded, radius_px)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=4)
     if count > 1:
         closed = (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
     _, outside = cv2.connectedComponents(1 - closed, connectivity=4)
     margin = radius_px + 1
     return np.asarray(outside != outside[0, 0])[margin:-margin, margin:-margin]
+
+
+def _closed(mask: npt.NDArray[np.uint8], radius_px: int) -> npt.NDArray[np.uint8]:
+    """A morphological closing by a disc. A kernel's time grows with its area, that of distances does not."""
+    if radius_px <= LARGEST_KERNEL_PX:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+        return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel), np.uint8)
+    near = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius_px
+    inside = cv2.distanceTransform(near.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(inside > radius_px, np.uint8)
 
 
 def _resample(

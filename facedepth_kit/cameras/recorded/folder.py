@@ -19,6 +19,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,7 @@ from facedepth_kit.cameras.recorded.depth_files import (
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.declared import decode_json, read_json
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import only_run
 from facedepth_kit.common.paths import write_atomically
 
 METADATA = "recording.json"
@@ -81,7 +83,8 @@ class RecordingFolder:
     frames without a readable depth file are passed over, those whose picture or points cannot be read come without
     them. ``unit_mm`` overrides what ``recording.json`` says, ``image_suffix`` (``_ir.png``) names the picture beside a
     depth file (beside a stack, a stack), by default ``_color`` or else ``_infrared``. Raises :class:`KitError` when
-    there are no depth images, and for a damaged ``recording.json``: without it the unit would be a guess.
+    there are no depth images, and where every ``recording.json`` is damaged: without it the unit would be a guess.
+    Folders with a damaged one beside others are passed over.
     """
 
     def __init__(self, root: str | Path, *, unit_mm: float | None = None, image_suffix: str | None = None) -> None:
@@ -109,8 +112,15 @@ class RecordingFolder:
         self._metadata: dict[Path, RecordingMetadata] = {}
         self._points: dict[Path, Mapping[str, msgspec.Raw]] = {}
         self._damage: dict[Path, str] = {}
-        for folder in {path.parent for path in self._files.values()}:
-            self._metadata[folder] = nearest_metadata(folder, self.root)[0]
+        for folder in sorted({path.parent for path in self._files.values()}):
+            try:
+                self._metadata[folder] = nearest_metadata(folder, self.root)[0]
+            except KitError as error:
+                self._damage[folder] = str(error)
+        if self._damage and not self._metadata:
+            raise KitError(next(iter(self._damage.values())))
+        # Without its description a folder's unit would be a guess: the others are read.
+        self.names = [name for name in self.names if self._files[name].parent in self._metadata]
         self.simulated = any(metadata.simulated for metadata in self._metadata.values())
 
     def __len__(self) -> int:
@@ -264,6 +274,9 @@ class FolderWriter:
             raise KitError(
                 f"{self.folder}: found a recording ({old[0].name}), expected a new folder (--overwrite replaces it)"
             )
+        self._held, self._holds = ExitStack(), self.folder.is_dir()
+        if self._holds:
+            self._held.enter_context(only_run(self.folder))
         for path in old:
             path.unlink()
         self.count = 0
@@ -310,9 +323,10 @@ class FolderWriter:
 
     def close(self) -> None:
         """Move what is known of the frames into ``recording.json``; without any frame nothing is written."""
-        if self._described:
-            self._write_metadata()
-            (self.folder / LINES).unlink(missing_ok=True)
+        with self._held:
+            if self._described:
+                self._write_metadata()
+                (self.folder / LINES).unlink(missing_ok=True)
 
     def __enter__(self) -> FolderWriter:
         return self
@@ -331,6 +345,9 @@ class FolderWriter:
         self._write_metadata()
 
     def _write_metadata(self) -> None:
+        if not self._holds:
+            self._held.enter_context(only_run(self.folder))
+            self._holds = True
         content = {**self._head, "frames": {name: known for name, known in self._frames.items() if known}}
         with write_atomically(self.folder / METADATA, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -35,10 +35,10 @@ class Recordings(Protocol):
 
 
 class ConcatenatedRecordings:
-    """Recordings one after the other, as one."""
+    """Recordings one after the other, as one; ``unopened`` has a line for each that could not be opened."""
 
-    def __init__(self, members: list[Recordings]) -> None:
-        self.members = members
+    def __init__(self, members: list[Recordings], unopened: Sequence[str] = ()) -> None:
+        self.members, self._unopened = members, list(unopened)
 
     @property
     def simulated(self) -> bool:
@@ -48,7 +48,7 @@ class ConcatenatedRecordings:
     @property
     def damaged(self) -> list[str]:
         """A line for each file that could not be read so far."""
-        return list(itertools.chain.from_iterable(member.damaged for member in self.members))
+        return list(itertools.chain(self._unopened, *(member.damaged for member in self.members)))
 
     def __len__(self) -> int:
         return sum(len(member) for member in self.members)

@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.apart import work_apart
 from facedepth_kit.common.arrays import read_member
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import data_dir
@@ -43,6 +44,8 @@ FETCH = (
 )
 WHEEL_MODEL = "mediapipe/modules/face_landmark/face_landmark.tflite"
 WHEEL_TOPOLOGY = "mediapipe/python/solutions/face_mesh_connections.py"
+# SHA-256 of the models that are known to run: that of mediapipe 0.10.21.
+KNOWN_MODELS = frozenset(("1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",))
 LARGEST_MEMBER = 20_000_000  # bytes of a file in a wheel; the model has 1.2 million
 POINTS = 468  # today's models add ten for the irises; they are left out
 MODEL_PX, TASK_PX = 192, 512
@@ -121,6 +124,7 @@ class FaceMesh:
     def __init__(self, model: str | Path | None = None) -> None:
         self.path = find_model(model)
         if self.path.suffix == ".task":
+            _try_apart(self.path)
             triangles, self._engine = _task_engine(self.path)
         elif self.path.suffix == ".whl":
             triangles, self._engine = _wheel_engine(self.path)
@@ -290,7 +294,30 @@ def _interpreter_class() -> Any:
     return Interpreter
 
 
+def tried(path: Path) -> Iterator[bytes]:
+    """Run the model in a file once, on nothing: for :func:`work_apart`."""
+    if path.suffix == ".task":
+        _task_engine(path)[1].points(np.zeros((TASK_PX, TASK_PX, 3), np.float32))
+    else:
+        _Interpreted(_wheel(path)[0], str(path)).points(np.zeros((MODEL_PX, MODEL_PX, 3), np.float32))
+    return iter(())
+
+
+def _try_apart(path: Path) -> None:
+    """Damaged models crash the libraries that run them: one that is not known is tried in a process of its own."""
+    for _ in work_apart(f"{__name__}:tried", path, library="the library for its model"):
+        pass
+
+
 def _wheel_engine(path: Path) -> tuple[IntArray, _Engine]:
+    model, triangles = _wheel(path)
+    if hashlib.sha256(model).hexdigest() not in KNOWN_MODELS:
+        _try_apart(path)
+    return triangles, _Interpreted(model, str(path))
+
+
+def _wheel(path: Path) -> tuple[bytes, IntArray]:
+    """The model in a wheel, and the triangles of its points."""
     try:
         model, topology = (read_member(path, None, name, most=LARGEST_MEMBER) for name in (WHEEL_MODEL, WHEEL_TOPOLOGY))
         source = (topology or b"").decode("utf-8")
@@ -302,7 +329,7 @@ def _wheel_engine(path: Path) -> tuple[IntArray, _Engine]:
         listed = ast.literal_eval(sides[1]) if sides else []
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         listed = []
-    return triangles_from_sides(listed, str(path)), _Interpreted(model or b"", str(path))
+    return model or b"", triangles_from_sides(listed, str(path))
 
 
 class _Task:

@@ -1,7 +1,9 @@
 """RealSense cameras through the real SDK: its software device, files that it records here, one that 2.56 recorded."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -312,6 +314,26 @@ def test_damaged_files_are_one_line(bag: Path, tmp_path: Path) -> None:
         with pytest.raises(KitError, match=name) as caught:
             BagFile(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_crashes_the_sdk_is_one_line(bag: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEDEPTH_SILENCE_S", "30")
+    for number, damage in enumerate(("update messages set topic_id = 1", "update topics set name = 'x' || name")):
+        path = tmp_path / f"{number}.db3"
+        shutil.copy(bag, path)
+        if bag_suffix() != ".db3":
+            return  # what is damaged here is a database
+        with closing(sqlite3.connect(path)) as base, base:
+            base.execute(damage)
+        try:
+            found = BagFile(path)
+            assert not list(found)
+            problems = found.damaged
+        except KitError as error:
+            problems = [str(error)]
+        assert len(problems) == 1
+        assert problems[0].startswith(f"{path}: found")
+        assert "\n" not in problems[0]
 
 
 def test_a_file_without_an_index_says_why(tmp_path: Path) -> None:
