@@ -127,7 +127,10 @@ def punch(
     output: Path | None,
     overwrite: bool,
 ) -> int:
-    """Measure errors at holes punched into recordings of your own, with an aligned picture each."""
+    """Measure errors at holes punched into recordings of your own, with an aligned picture each.
+
+    FOLDER holds recordings, or is an NPY stack of frames.
+    """
     import numpy as np
 
     from facedepth_kit.cameras.recorded.sources import open_recordings
@@ -192,7 +195,8 @@ def evaluate_recordings(
     """Measure recordings of your own as the tables do: surface, landmarks, attack detection, punched holes.
 
     FOLDER holds recordings (default: the data folder, FACEDEPTH_DATA), or KinectFaceDB, 3DMAD, WMCA, CASIA-SURF or CeFA
-    as they unpack. Where attacks are among them, a second table has APCER, BPCER and D-EER of each enhancer.
+    as they unpack; or is an NPY stack of frames. Where attacks are among them, a second table has APCER, BPCER and
+    D-EER of each enhancer.
     """
     from itertools import islice
 

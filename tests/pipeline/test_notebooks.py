@@ -309,3 +309,9 @@ def test_the_parts_of_the_story_follow_the_numbers() -> None:
     parts = [notebook.part for notebook in notebooks.NOTEBOOKS]
     assert all(parts)
     assert sorted(parts) == parts
+
+
+def test_the_map_knows_which_notebooks_have_sliders() -> None:
+    shown = {one.name[:2] for one in notebooks.NOTEBOOKS if one.has_sliders}
+    assert {"03", "17", "18"} <= shown
+    assert not {"00", "04", "08"} & shown
