@@ -5,8 +5,12 @@ import runpy
 import subprocess
 import sys
 
+import pytest
+
 from facedepth_kit.cli.main import COMMANDS
-from facedepth_kit.common.paths import repository_root
+from facedepth_kit.common.paths import SHIPPED_WEIGHTS, figures_dir, repository_root
+from facedepth_kit.common.tables import read_table
+from facedepth_kit.networks.cards import ModelCard
 
 
 def readme() -> str:
@@ -21,6 +25,13 @@ def test_the_tables_in_the_readme_are_those_of_the_shipped_figures() -> None:
     blocks = re.findall(r"^<!-- (?!end)(.+) -->", readme(), re.MULTILINE)
     assert set(blocks) == set(runpy.run_path(str(tool))["BLOCKS"])
     assert re.search(r"^\| DL-Delta-1 +\| 0\.\d{4} +\|", readme(), re.MULTILINE)
+
+
+def test_the_cards_rows_of_table_4_are_those_of_the_table() -> None:
+    table = read_table(figures_dir("laptop") / "table_4.csv").set_index("enhancer")["mean"].dropna()
+    for card in map(ModelCard.read, SHIPPED_WEIGHTS.glob("*.json")):
+        if "table_4" in card.measured and card.name in table:
+            assert card.measured["table_4"]["mean"] == pytest.approx(table[card.name], abs=1e-3)
 
 
 def test_every_facedepth_command_in_the_readme_exists() -> None:

@@ -147,6 +147,9 @@ def _roman(name: str) -> str:
 
 def synthetic() -> str:
     """What Table IV was measured on."""
+    from textwrap import fill
+
+    from facedepth_kit.enhancers import training_remark
     from facedepth_kit.pipeline.profiles import PROFILES
 
     pairs = f"{PROFILES['laptop'].test_pairs:,} synthetic pairs"
@@ -154,6 +157,7 @@ def synthetic() -> str:
         f"RMSE over the face on {pairs} that no network has seen, beside the paper's. Ours are rendered from\n"
         "the kit's own parametric faces, the paper's come from MegaFace photos made 3D by PRNet. So compare ranks and\n"
         "sizes, not digits.\n"
+        f"{fill(training_remark(), 118)}\n"
     )
 
 

@@ -92,7 +92,8 @@ def is_tidy(folder: Path, parts: Sequence[str]) -> bool:
 
 
 def _places(folder: Path, parts: Sequence[str]) -> set[Path]:
-    return {folder, *(folder / Path(pattern).parent for pattern in parts)}
+    parents = {str(Path(pattern).parent) for pattern in parts} - {"."}
+    return {folder, *(place for parent in parents for place in folder.glob(parent) if place.is_dir())}
 
 
 def _sweep(folder: Path, parts: Sequence[str]) -> None:

@@ -241,7 +241,7 @@ Markdown(f"**{attack_finding(decisions, base)}**")
 #
 # At the fixed threshold no printed face gets a nose of half a centimetre. But the sentence above asks the fairer
 # question: where the threshold is set so that as many people are accepted with and without enhancement, how many
-# prints are accepted? DL-Delta-1's smoothing flattens noses, too, so the threshold has to come down, and then prints
+# prints are accepted? A network that smooths much flattens noses, too; then the threshold has to come down, and prints
 # pass. In `pad_decisions.csv` the column *passes_only_enhanced* counts what is accepted only with the enhancer: attacks
 # that it lets through, and people whom it saves from being rejected.
 # </details>

@@ -53,10 +53,11 @@ where = {camera: camera_study.origin(store, camera) for camera, store in stores.
 # %%
 name = "DL-Delta-1" if "DL-Delta-1" in enhancers.available() else "Telea+bilateral"
 image = camera_study.sample(stores[KINECTFACEDB], "0011", "LightOn")
+caption = f"After Figure 1: {image.name}, {where[KINECTFACEDB]}. {enhancers.training_remark([name])}"
 figure = samples.enhancement_concept(
     image.picture, image.depth, enhancers.get(name).enhance(image.depth), image.shown, name
 )
-work.save_figure(figure, "figure_01.png", f"After Figure 1: {image.name}, {where[KINECTFACEDB]}.")
+work.save_figure(figure, "figure_01.png", caption)
 
 # %% [markdown]
 # ## Near and far

@@ -18,6 +18,7 @@ from facedepth_kit.common import paths
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import read_png, write_png
 from facedepth_kit.enhancers import names, offered
+from facedepth_kit.networks.cards import ModelCard
 from facedepth_kit.pairs.store import PairStore, SynthesisSettings, make_pair, synthesize
 
 
@@ -275,7 +276,7 @@ def test_synthesize_then_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[
     code, again, _ = run(capsys, *evaluate[:-2], *parts)
     assert (code, again) == (0, out)
     assert (tmp_path / "again.csv").read_text() == table.read_text()
-    assert [path.name for path in (tmp_path / "parts").glob("part_*")] == ["part_00000000.npz"]
+    assert [path.name for path in (tmp_path / "parts").glob("*/part_*")] == ["part_00000000.npz"] * 2
 
 
 def write_depth(path: Path, *, hole: int) -> None:
@@ -350,9 +351,12 @@ def test_a_network_of_ones_own_is_evaluated_in_workers(
 ) -> None:
     synthesize(tmp_path / "pairs", 3, seed=1, workers=1, progress=False)
     options = ("--enhancer", "mine", "--weights", own_network, "--workers", "2", "--parts", tmp_path / "parts")
-    code, out, _ = run(capsys, "evaluate", "--pairs", tmp_path / "pairs", *options)
+    code, out, _ = run(capsys, "evaluate", "--pairs", tmp_path / "pairs", *options, "--cards")
     assert code == 0
-    assert "mine" in out
+    mean = float(next(line for line in out.splitlines() if line.startswith("mine")).split()[1])
+    row = ModelCard.read(own_network / "mine.json").measured["table_4"]
+    assert row["mean"] == pytest.approx(mean, abs=1e-4)
+    assert (row["count"], row["pairs"]["seed"]) == (3, 1)
 
 
 def test_a_folder_of_weights_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
