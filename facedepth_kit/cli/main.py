@@ -39,6 +39,7 @@ COMMANDS = {
     "simulate-pair": ("sequences:simulate_pair", "two depth cameras record one person (simulated)"),
     "align": ("sequences:align", "align two cameras' recordings in time and space"),
     "fuse": ("sequences:fuse", "a surface from frames of someone who turns (KinectFusion)"),
+    "denoise": ("sequences:denoise", "remove the noise on people in a depth recording"),
     "figures": ("notebooks:figures", "run the notebooks, make every table and figure"),
     "notebooks": ("notebooks:notebooks", "make the stored notebooks from their sources"),
 }

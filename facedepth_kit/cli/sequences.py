@@ -6,8 +6,18 @@ from pathlib import Path
 
 import click
 
-from facedepth_kit.cli.options import ANGLE_DEG, LENGTH_MM, PATH, SEED, SMALL_COUNT, TIME, refuse_existing
-from facedepth_kit.cli.terminal import say
+from facedepth_kit.cli.options import (
+    ANGLE_DEG,
+    EXISTING_FOLDER,
+    LENGTH_MM,
+    PATH,
+    SEED,
+    SMALL_COUNT,
+    TIME,
+    refuse_existing,
+    weights_folder,
+)
+from facedepth_kit.cli.terminal import complain, say
 
 ALIGNMENT = "alignment.json"
 
@@ -94,3 +104,29 @@ def fuse(
         away = f"; {distances_mm(fused.surface.vertices_mm, known).mean():.1f} mm from {reference} on average"
     say(f"{output}: {len(fused.surface.triangles)} triangles from {fused.tracked} of {len(depths)} frames{away}")
     return 0 if fused.tracked == len(depths) else 1
+
+
+@click.command()
+@click.argument("recording", type=EXISTING_FOLDER)
+@click.option("--output", type=PATH, required=True, metavar="DIR", help="Folder for the results.")
+@click.option("--denoiser", metavar="NAME", default="M2", help="M1: each frame alone; M2: with memory (default).")
+@weights_folder
+@click.option("--overwrite", is_flag=True, help="Replace earlier results.")
+def denoise(recording: Path, output: Path, denoiser: str, overwrite: bool) -> int:
+    """Denoise the person in a recording, such as PAIR/lower: NNNN_depth.png with NNNN_color.png.
+
+    The person is found by depth: the nearest surface in the middle. What is not the person stays as it was.
+    """
+    from facedepth_kit.enhancers.files import FileReport, denoise_files
+    from facedepth_kit.sequences.denoisers import load_denoiser
+
+    def show(report: FileReport) -> None:
+        if report.error is not None:
+            complain(report.error)
+        else:
+            say(f"{report.output}: {report.face_pixels} pixels of a person")
+
+    reports = denoise_files(recording, output, load_denoiser(denoiser), overwrite=overwrite, on_report=show)
+    failed = sum(not report.ok for report in reports)
+    say(f"{len(reports) - failed} of {len(reports)} frames denoised with {denoiser}")
+    return 2 if failed else 0

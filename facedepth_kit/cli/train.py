@@ -6,8 +6,21 @@ from pathlib import Path
 
 import click
 
-from facedepth_kit.cli.options import COUNT, EXISTING_FILE, EXISTING_FOLDER, PATH, SEED, SMALL_COUNT, TIME, Number
+from facedepth_kit.cli.options import (
+    COUNT,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    PATH,
+    SEED,
+    SMALL_COUNT,
+    TIME,
+    Number,
+    refuse_both,
+)
 from facedepth_kit.cli.terminal import say
+from facedepth_kit.common.errors import KitError
+
+DENOISERS = ("M1", "M2")
 
 RUN_FOLDER = click.option(
     "--output", type=PATH, required=True, metavar="DIR", help="Folder of the run; again to resume."
@@ -24,10 +37,15 @@ def _seconds(minutes: float | None) -> float | None:
 
 
 @click.command()
-@click.option("--recipe", metavar="NAME", help="One of the paper's networks, such as DL-Gamma, or a YAML file.")
+@click.option(
+    "--recipe", metavar="NAME", help="One of the papers' networks, such as DL-Gamma, M1 or M2, or a YAML file."
+)
 @click.option("--fraction", type=Number(1), metavar="F", help="Share of the recipe's ground truths (default: 1).")
 @click.option(
-    "--pairs", type=EXISTING_FOLDER, metavar="DIR", help="Pair store to learn from (default: synthesised as needed)."
+    "--pairs",
+    type=EXISTING_FOLDER,
+    metavar="DIR",
+    help="Pair store to learn from (default: synthesised as needed); M1, M2: folder of aligned paired recordings.",
 )
 @RUN_FOLDER
 @SETTINGS
@@ -58,7 +76,18 @@ def train(
     export: Path | None,
     overwrite: bool,
 ) -> int:
-    """Train a network, by a recipe or on pairs of your own."""
+    """Train a network, by a recipe or on pairs of your own.
+
+    M2 is trained out of fold: M1_1, M1_2 and M1 first. Paired recordings need facedepth align's alignment.json.
+    """
+    if recipe in DENOISERS:
+        unsuited = {
+            "--settings": settings, "--name": name, "--size": size, "--chunks": chunks, "--fraction": fraction,
+            "--epochs": epochs, "--batch": batch, "--seed": seed, "--full-resolution": full_resolution or None,
+        }  # fmt: skip
+        for option, value in unsuited.items():
+            refuse_both(f"--recipe {recipe}", True, option, value)
+        return _train_denoiser(recipe, pairs, output, _seconds(stop_after_minutes), export, overwrite)
     from facedepth_kit.networks.cards import refuse_existing_network
     from facedepth_kit.pairs.recipes import chosen_recipe, export_network, recipe_stores, train_recipe
     from facedepth_kit.pairs.store import PairStore
@@ -90,6 +119,33 @@ def train(
     say(f"{output}: {progress.epoch} of {trained.epochs} epochs, {progress.steps} steps{loss}")
     if export:
         say(str(export_network(trained, export, overwrite=overwrite)))
+    return 0
+
+
+def _train_denoiser(
+    name: str, pairs: Path | None, output: Path, stop_after_s: float | None, export: Path | None, overwrite: bool
+) -> int:
+    from facedepth_kit.networks.cards import refuse_existing_network
+    from facedepth_kit.sequences.denoisers import MEMORY, SINGLE
+    from facedepth_kit.sequences.training import export_denoiser, load_denoiser_recipe, train_scheme
+    from facedepth_kit.sequences.training_windows import build_windows
+
+    if pairs is None:
+        raise KitError("--pairs: found none, expected a folder of paired recordings (facedepth simulate-pair, align)")
+    recordings = sorted(path.parent for path in pairs.glob("*/lower") if path.is_dir())
+    if not recordings:
+        raise KitError(f"{pairs}: found no paired recordings, expected folders with lower and higher")
+    made_here = (SINGLE, MEMORY) if name == MEMORY else (SINGLE,)
+    for one in made_here if export else ():
+        refuse_existing_network(one, str(export), overwrite=overwrite)
+    single, memory = load_denoiser_recipe(SINGLE), load_denoiser_recipe(MEMORY) if name == MEMORY else None
+    store = build_windows(recordings, output / "windows", step_px=single.step_px)
+    made = train_scheme(store, output, single, memory, stop_after_s=stop_after_s)
+    for label, trained in made.items():
+        say(f"{output / label}: {trained.progress.epoch} of {trained.epochs} epochs, {trained.progress.steps} steps")
+    for one in made_here if export and made_here[-1] in made else ():
+        described = f"{len(recordings)} paired recordings"
+        say(str(export_denoiser(made[one], str(export), overwrite=overwrite, pairs=described)))
     return 0
 
 

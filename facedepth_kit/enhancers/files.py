@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from facedepth_kit.cameras.recorded.depth_files import (
     aligned_picture,
     depth_files,
     open_depth,
+    read_frame,
     read_picture,
+    write_frame,
 )
 from facedepth_kit.cameras.recorded.face_crop import cut_square, find_face
 from facedepth_kit.cameras.recorded.folder import FolderWriter, aligned_beside, nearest_metadata
@@ -54,6 +56,8 @@ from facedepth_kit.enhancers.frames import (
 )
 from facedepth_kit.faces.detection import Box, Face, detect_face
 from facedepth_kit.faces.tracking import FaceTracker
+from facedepth_kit.sequences.denoisers import FrameDenoiser
+from facedepth_kit.sequences.network_frames import person_by_depth
 
 # Called with the written file, and the face's depth (256, 256) before and after over a range.
 OnCrop = Callable[[Path, DepthImage, DepthImage, DepthRange], None]
@@ -263,16 +267,16 @@ class Item:
 
 def _enhanced(item: Item, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
     """Enhance and write one frame. Raises ``OSError`` for what would keep all others from being written, too."""
-    source, report = item.source, FileReport(item.source)
-    try:
+
+    def made(report: FileReport) -> FileReport:
         frame = item.read()
         if not frame.depth.any():
             raise KitError("found holes only (every pixel is 0), expected depth")
         face = item.find(frame)
         result, crop = enhance_frame(frame, enhance, face)
         near_mm, span_mm = crop.depth_range.near_mm, crop.depth_range.span_mm
-        report = FileReport(
-            source,
+        report = replace(
+            report,
             hint=_scene_hint(frame) if face is None else None,
             box=crop.square.box,
             near_mm=round(near_mm, 2),
@@ -284,6 +288,15 @@ def _enhanced(item: Item, enhance: Enhance, on_crop: OnCrop | None) -> FileRepor
             after = from_millimetres(cut_square(result, crop.square), crop.depth_range)
             on_crop(report.output, crop.depth, after, crop.depth_range)
         return report
+
+    return _reported(item.source, made)
+
+
+def _reported(source: Path, make: Callable[[FileReport], FileReport]) -> FileReport:
+    """What became of a file, or why it failed. Raises ``OSError`` for what would keep all others from being written."""
+    report = FileReport(source)
+    try:
+        return make(report)
     except DiskFullError:
         raise
     except KitError as error:
@@ -467,6 +480,68 @@ def _face_beside(source: Path, frame: RecordedFrame, path: Path, index: int | No
     if face is None:
         raise KitError(f"{source}: found no face in {path.name}, expected one (--box says where it is)")
     return face
+
+
+# --- whole people in recordings (the second paper) -------------------------------------------------------------------
+
+
+def denoise_files(
+    recording: str | Path,
+    output: str | Path,
+    denoiser: FrameDenoiser,
+    *,
+    overwrite: bool = False,
+    on_report: Callable[[FileReport], None] | None = None,
+) -> list[FileReport]:
+    """Denoise the person in every frame of a recording, in the order of time, into a folder; a report per frame.
+
+    Each depth file needs its aligned colour picture beside it (``_color``). The person is found by depth thresholding
+    (:func:`person_by_depth`); what is not the person stays as it was measured. Raises :class:`KitError` as
+    :func:`enhance_files` does for what concerns the whole run.
+    """
+    settings = EnhanceSettings(Path(output), overwrite=overwrite)
+    root = Path(recording)
+    described = nearest_metadata(root, root)[0].frames or {}
+
+    def moment(target: Target) -> tuple[float, int]:
+        known = described.get(target.source.stem.removesuffix("_depth"))
+        stamp = None if known is None else known.timestamp_ms
+        return (float("inf") if stamp is None else stamp), order[target.source]
+
+    targets = plan([root], settings)
+    order = {target.source: i for i, target in enumerate(targets)}
+    denoiser.forget()
+    reports = []
+    for target in sorted(targets, key=moment):
+        report = _reported(target.source, partial(_denoised, target, settings, denoiser))
+        if not report.ok:
+            denoiser.forget()
+        reports.append(report)
+        if on_report:
+            on_report(report)
+    settings.output.mkdir(parents=True, exist_ok=True)
+    write_summary(settings.output, reports, overwrite=overwrite)
+    return reports
+
+
+def _denoised(target: Target, settings: EnhanceSettings, denoiser: FrameDenoiser, report: FileReport) -> FileReport:
+    _check_target(target, settings)
+    unit_mm, _, assumed = _described(target, settings)
+    path = aligned_beside(target.source)
+    picture = None if path is None else read_picture(path)
+    if picture is None or picture.ndim != 3:
+        raise KitError("found no aligned colour picture beside it, expected one (_color)")
+    frame = RecordedFrame(target.source.name, read_frame(target.source), unit_mm)
+    depth_mm = frame.millimetres()
+    if picture.shape[:2] != depth_mm.shape:
+        raise KitError(f"found a picture of {picture.shape[:2]} pixels, expected {depth_mm.shape} as in the depth file")
+    person = person_by_depth(depth_mm)
+    made = denoiser(depth_mm, np.asarray(picture[..., :3], np.uint8), person)
+    steps = np.clip(np.rint(np.nan_to_num(made) / unit_mm), 0, 65535).astype(np.uint16)
+    result = np.where(np.isfinite(made), steps, frame.depth)
+    write_frame(target.target, result, overwrite=settings.overwrite)
+    report = replace(report, output=target.target, assumed=assumed)
+    return _counted(report, frame.depth, result, person, 0)
 
 
 # --- files of the RealSense SDK, and KinectFaceDB -------------------------------------------------------------------

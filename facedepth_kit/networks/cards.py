@@ -197,3 +197,11 @@ def write_network(
         backend=keras.backend.backend(),
     ).write(card_path, overwrite=overwrite)
     return card_path
+
+
+def machine_name() -> str:
+    """What a network was trained on, as its card says it."""
+    import os
+    import platform
+
+    return f"{platform.machine()}, {os.cpu_count()} CPU cores"

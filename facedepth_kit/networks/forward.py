@@ -28,3 +28,16 @@ def compiled_forward(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
     signature = [tf.TensorSpec(model.input_shape, tf.float32)]
     forward = tf.function(lambda images: model(images, training=False), input_signature=signature)
     return lambda images: np.asarray(forward(tf.constant(images)))
+
+
+def compiled_step(model: keras.Model) -> Callable[[list[FloatArray]], list[FloatArray]]:
+    """The same for a network of several inputs and outputs, which remembers what it is handed back."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return lambda arrays: [np.asarray(array, np.float32) for array in model.predict_on_batch(arrays)]
+    import tensorflow as tf
+
+    signature = [[tf.TensorSpec(one.shape, tf.float32) for one in model.inputs]]
+    forward = tf.function(lambda arrays: model(arrays, training=False), input_signature=signature)
+    return lambda arrays: [np.asarray(array) for array in forward([tf.constant(array) for array in arrays])]

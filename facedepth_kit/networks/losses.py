@@ -63,7 +63,7 @@ def slope_loss(target: Any, prediction: Any) -> Any:
 
 
 def masked_l1(target: Any, prediction: Any) -> Any:
-    """Mean absolute error where something was measured; ``target`` (n, h, w, 2) holds depth and that mask (0 or 1)."""
+    """Mean absolute error where something was measured; ``target`` (..., h, w, 2) holds depth and mask (0 or 1)."""
     from keras import ops
 
     mask = target[..., 1]

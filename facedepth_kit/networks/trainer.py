@@ -74,8 +74,9 @@ class TrainingSettings:
 
     ``loss`` is one of ``losses.LOSSES``. Adam's learning rate rises to ``learning_rate`` over ``warmup_steps`` (at most
     a tenth of the run) and falls as a cosine to ``final_rate_share`` of it; with ``decay_steps`` it is multiplied by
-    ``decay`` every so many steps instead. ``clip_norm`` caps the gradient's norm. ``precision`` is a Keras dtype
-    policy; heads stay float32.
+    ``decay`` every so many steps instead, with ``plateau_epochs`` whenever the loss has not fallen for so many epochs
+    (the second paper, section 7.1). ``clip_norm`` caps the gradient's norm. ``precision`` is a Keras dtype policy;
+    heads stay float32.
     """
 
     loss: Literal["image", "face", "surface", "slope", "masked"] = "face"
@@ -84,6 +85,7 @@ class TrainingSettings:
     warmup_steps: int = 100
     decay: float = 0.8
     decay_steps: int = 0
+    plateau_epochs: int = 0
     clip_norm: float | None = 1.0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     seed: int = 0
@@ -142,6 +144,8 @@ def train(
             epoch_began = time.monotonic()
             if batches.new_data(progress.epoch):
                 progress.best_loss = None
+            if settings.plateau_epochs:
+                model.optimizer.learning_rate = plateau_rate(settings, progress.losses)
             steps = batches.steps(progress.epoch)
             loss = _run_epoch(model, batches, progress.epoch)
             _check_finite(f"weights: found some after epoch {progress.epoch + 1}", model.get_weights())
@@ -226,10 +230,23 @@ def _compiled(build: Callable[[], keras.Model], settings: TrainingSettings, tota
     return model
 
 
-def learning_rate(settings: TrainingSettings, total: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The learning rate by step, of a run of ``total`` steps."""
+def plateau_rate(settings: TrainingSettings, losses: Sequence[float]) -> float:
+    """The learning rate after epochs of these losses: times ``decay`` at each ``plateau_epochs`` without a new best."""
+    rate, best, waited = settings.learning_rate, math.inf, 0
+    for loss in losses:
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited == settings.plateau_epochs:
+            rate, waited = rate * settings.decay, 0
+    return rate
+
+
+def learning_rate(settings: TrainingSettings, total: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate, of a run of ``total`` steps: by step, or what it starts with where losses decide."""
     from keras.optimizers import schedules
 
+    if settings.plateau_epochs:
+        return settings.learning_rate
     if settings.decay_steps:
         return schedules.ExponentialDecay(settings.learning_rate, settings.decay_steps, settings.decay, staircase=True)
     warmup = max(min(settings.warmup_steps, total // 10), 1)

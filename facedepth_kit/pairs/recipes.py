@@ -15,7 +15,15 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import load_yaml, settings_hash, to_dict
 from facedepth_kit.depth import SIZE
 from facedepth_kit.networks.build import build_network, sizes
-from facedepth_kit.networks.cards import RECIPES, Faces, ModelCard, check_weights, network_files, write_network
+from facedepth_kit.networks.cards import (
+    RECIPES,
+    Faces,
+    ModelCard,
+    check_weights,
+    machine_name,
+    network_files,
+    write_network,
+)
 from facedepth_kit.networks.losses import TWO_CHANNELS
 from facedepth_kit.networks.trainer import Progress, TrainingSettings, train
 from facedepth_kit.networks.weights import Storage, load_weights
@@ -288,7 +296,7 @@ def export_network(
         epochs_finished=progress.epoch,
         epochs_planned=trained.epochs,
         training_seconds=round(progress.seconds),
-        machine=machine or _machine(),
+        machine=machine or machine_name(),
         loss_by_epoch=tuple(round(loss, 6) for loss in progress.losses),
         recipe=to_dict(recipe),
         measured=measured or {},
@@ -299,10 +307,3 @@ def export_network(
 
 def _described(store: PairStore) -> str:
     return "simulated pairs of the kit's parametric faces" if store.faces.source == "parametric" else "pairs of photos"
-
-
-def _machine() -> str:
-    import os
-    import platform
-
-    return f"{platform.machine()}, {os.cpu_count()} CPU cores"

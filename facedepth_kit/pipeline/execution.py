@@ -93,7 +93,12 @@ def _papermill(notebook: Notebook, profile: Profile, seed: int, staging: Path, k
 
 
 def _put_in_place(notebook: Notebook, profile: Profile, staging: Path) -> None:
-    made = {path.name: path for folder in ("figures", "results") for path in (staging / folder).glob("*")}
+    made = {
+        path.relative_to(staging / folder).as_posix(): path
+        for folder in ("figures", "results")
+        for path in (staging / folder).rglob("*")
+        if path.is_file()
+    }
     targets = notebook.targets(profile.name)
     if made.keys() != targets.keys():
         missing, more = sorted(targets.keys() - made.keys()), sorted(made.keys() - targets.keys())

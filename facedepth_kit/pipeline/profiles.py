@@ -24,6 +24,8 @@ class Profile:
     which ``pair_frames`` frames are used to align them.
     ``trains`` says which networks of the paper are evaluated: those that come with the kit (``nothing`` is trained),
     or those that notebook 05 has trained first by the paper's recipes, ``everything`` or in ``a few steps``.
+    ``denoising_recordings`` test recordings of ``denoising_seconds`` are denoised (the second paper: 4 of 30), and of
+    these every ``denoising_every``-th frame is measured.
     ``cell_seconds``: how long one cell may take before a headless run gives up; None waits for ever.
     """
 
@@ -42,6 +44,9 @@ class Profile:
     pair_seconds: float
     pair_frames: int
     trains: Literal["nothing", "a few steps", "everything"]
+    denoising_recordings: int
+    denoising_seconds: float
+    denoising_every: int
     cell_seconds: int | None
 
 
@@ -64,6 +69,9 @@ PROFILES = {
             pair_seconds=2.0,
             pair_frames=10,
             trains="a few steps",
+            denoising_recordings=1,
+            denoising_seconds=0.8,
+            denoising_every=4,
             cell_seconds=600,
         ),
         Profile(
@@ -82,6 +90,9 @@ PROFILES = {
             pair_seconds=6.0,
             pair_frames=40,
             trains="nothing",
+            denoising_recordings=4,
+            denoising_seconds=2.4,
+            denoising_every=3,
             cell_seconds=3_600,
         ),
         Profile(
@@ -100,6 +111,9 @@ PROFILES = {
             pair_seconds=30.0,
             pair_frames=120,
             trains="everything",
+            denoising_recordings=4,
+            denoising_seconds=30.0,
+            denoising_every=1,
             cell_seconds=None,
         ),
     )

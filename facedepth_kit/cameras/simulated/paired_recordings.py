@@ -59,9 +59,10 @@ class PairSettings:
     camera may start than the other. ``offset_mm`` and ``turn_deg`` bound the unknown mounting on each axis.
     ``chair_turn_deg``: instead of moving freely, the person is turned by so many degrees about facing the cameras, at
     one speed and without moving, as on an office chair (section 7: 90).
-    ``distance_mm`` is the person's, as in section 1. ``lower_patch_mm`` and ``lower_fine_mm`` are the deviations
-    of the lower-quality sensor's error at 1.65 m, in patches of about ``lower_patch_px`` and from pixel to pixel:
-    fitted to the raw row of Table 1 (57 mm over the person).
+    ``performance_s``: the recording is an excerpt, from a random moment on, of a performance of so many seconds; None:
+    the whole of it, as in the paper. ``distance_mm`` is the person's, as in section 1. ``lower_patch_mm`` and
+    ``lower_fine_mm`` are the deviations of the lower-quality sensor's error at 1.65 m, in patches of about
+    ``lower_patch_px`` and from pixel to pixel: fitted to the raw row of Table 1 (57 mm over the person).
     """
 
     seconds: float = 30.0
@@ -73,6 +74,7 @@ class PairSettings:
     offset_mm: tuple[float, float, float] = (120.0, 60.0, 30.0)
     turn_deg: tuple[float, float, float] = (4.0, 4.0, 3.0)
     chair_turn_deg: float | None = None
+    performance_s: float | None = None
     distance_mm: tuple[float, float] = (1400.0, 1900.0)
     lower_patch_mm: float = 70.0
     lower_fine_mm: float = 6.0
@@ -81,6 +83,8 @@ class PairSettings:
     def __post_init__(self) -> None:
         if not (self.seconds > 0 and self.lower_fps > 0 and self.higher_fps > 0):
             raise KitError(f"pair: found {self}, expected seconds and frame rates above 0")
+        if self.performance_s is not None and self.performance_s < self.seconds:
+            raise KitError(f"performance_s: found {self.performance_s}, expected {self.seconds:g} or more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +93,14 @@ class PairTruth:
 
     ``shift_ms`` is added to a higher-quality time stamp to get the lower-quality clock; ``extrinsic`` float64 (4, 4)
     takes points of the higher-quality camera (x right, y down, z forward, millimetres) into the lower-quality one's.
-    ``person`` and ``room`` are numbers: the out-of-fold split must keep both apart (section 5).
+    ``person`` and ``room`` are numbers under one ``seed``: the out-of-fold split must keep both apart (section 5).
     """
 
     shift_ms: float
     extrinsic: Matrix
     person: int
     room: int
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,7 +307,9 @@ def simulate_pair(
     folder = Path(folder)
     rng = np.random.default_rng([seed, number, 0])
     room = number % ROOMS
-    turn_s = settings.seconds / 3
+    performance_s = settings.performance_s or settings.seconds
+    turn_s = performance_s / 3
+    begin_s = float(np.random.default_rng([seed, number, 4]).uniform(0, performance_s - settings.seconds))
     actor = _draw_actor(np.random.default_rng([seed, number, 1]), turn_s)
     if settings.chair_turn_deg is not None:
         actor = replace(actor, chair=(settings.chair_turn_deg, settings.seconds))
@@ -323,12 +330,12 @@ def simulate_pair(
     higher_s = higher_s[(higher_s >= 0) & (higher_s < settings.seconds)]
     # The lower-quality clock is the simulator's own; the other one runs behind by the shift.
     lower_ms, higher_ms = _moments(lower_s, 0.0), _moments(higher_s, -shift_ms)
-    truth = PairTruth(shift_ms, extrinsic, number, room)
+    truth = PairTruth(shift_ms, extrinsic, number, room, seed)
 
     def frames(times_s: Matrix, of: Intrinsics, into: Matrix) -> Iterator[tuple[FloatArray, Picture, Mask]]:
         fixed = _seen_from(surroundings, distance_mm, into)
         for time in times_s:
-            mesh = actor.mesh(float(time))
+            mesh = actor.mesh(begin_s + float(time))
             body = ColouredMesh(mesh, actor.colours, np.zeros(len(mesh.vertices_mm), np.float32), "body")
             view = render_view([*_seen_from([body], distance_mm, into), *fixed], _camera(of), light)
             yield view.depth_mm, view.picture, view.part == 0
@@ -382,12 +389,15 @@ class TruthFile(msgspec.Struct, frozen=True):
     extrinsic: tuple[FourNumbers, FourNumbers, FourNumbers, FourNumbers]
     person: Index
     room: Index
+    seed: int = 0
 
 
 def read_truth(folder: str | Path) -> PairTruth:
     """What the simulator stored apart for scoring. Raises :class:`KitError`, naming file and field, without it."""
     content = read_json(Path(folder) / TRUTH / TRUTH_FILE, TruthFile)
-    return PairTruth(content.shift_ms, np.asarray(content.extrinsic, np.float64), content.person, content.room)
+    return PairTruth(
+        content.shift_ms, np.asarray(content.extrinsic, np.float64), content.person, content.room, content.seed
+    )
 
 
 def read_clean_depth(folder: str | Path, name: str) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
