@@ -19,6 +19,8 @@ import numpy.typing as npt
 from facedepth_kit.cameras.simulated.paired_recordings import TRUTH, PairSettings, simulate_pair
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.evaluation.published import Claim, Verdict, tables
+from facedepth_kit.evaluation.recordings import MOVED_MM
+from facedepth_kit.evaluation.surface import NEIGHBOURS
 from facedepth_kit.networks.cards import ModelCard, network_files
 from facedepth_kit.sequences.denoisers import MEMORY, SINGLE, FrameDenoiser
 from facedepth_kit.sequences.recordings import PairedRecording
@@ -346,3 +348,47 @@ def _lower(measured: Mapping[str, float], method: str, than: str, share: float, 
         return Verdict(claim, None, None, "not measured")
     found = measured[method] / measured[than]
     return Verdict(claim, round(found, 3), found <= share, note)
+
+
+# --- real frames -----------------------------------------------------------------------------------------------------
+
+
+def roughness_mm(depth_mm: FloatArray, where: Mask) -> float:
+    """Mean distance of a pixel to the mean of its eight neighbours, where all nine are known; nan without any."""
+    known = where & np.isfinite(depth_mm)
+    around = np.asarray(cv2.filter2D(np.where(known, depth_mm, 0).astype(np.float64), -1, NEIGHBOURS / 8))
+    whole = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
+    return float(np.abs(depth_mm - around)[whole].mean()) if whole.any() else float("nan")
+
+
+def real_frame_row(
+    name: str,
+    depth_mm: FloatArray,
+    picture: Picture,
+    person: Mask,
+    denoiser: FrameDenoiser,
+    fused_mm: FloatArray | None = None,
+) -> dict[str, float | str | int]:
+    """What a denoiser does to one real frame: how much it moves and smooths and, with a fused frame, its distance.
+
+    Distances in mm over the person's pixels that were measured; ``mae_mm_before`` and ``_after`` are to ``fused_mm``.
+    """
+    made = denoiser(depth_mm, picture, person)
+    where = person & np.isfinite(depth_mm) & np.isfinite(made)
+    moved = np.abs(made - depth_mm)[where]
+    row: dict[str, float | str | int] = {
+        "frame": name,
+        "pixels": int(where.sum()),
+        "median_distance_mm": float(np.median(depth_mm[where])),
+        "moved_mm": float(moved.mean()),
+        "moved_20mm_share": float((moved > MOVED_MM).mean()),
+        "roughness_mm_before": roughness_mm(depth_mm, where),
+        "roughness_mm_after": roughness_mm(made, where),
+    }
+    if fused_mm is not None:
+        both = where & np.isfinite(fused_mm)
+        row |= {
+            "mae_mm_before": float(np.abs(depth_mm - fused_mm)[both].mean()),
+            "mae_mm_after": float(np.abs(made - fused_mm)[both].mean()),
+        }
+    return row

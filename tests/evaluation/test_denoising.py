@@ -1,0 +1,124 @@
+"""Table 1 of the second paper: measures worked out by hand, filters, the average over time, verdicts."""
+
+import numpy as np
+import pytest
+
+from facedepth_kit.common.errors import KitError
+from facedepth_kit.evaluation.denoising import (
+    FILTERS,
+    MEDIAN,
+    DenoisingFrame,
+    Errors,
+    FilterSettings,
+    average_by_flow,
+    best_settings,
+    filled,
+    joint_median,
+    real_frame_row,
+    table_1_verdicts,
+)
+from facedepth_kit.sequences.denoisers import SingleFrames
+
+
+def noisy_frame(sigma_mm: float = 20.0) -> DenoisingFrame:
+    rng = np.random.default_rng(0)
+    true = np.full((60, 40), 1500, np.float32)
+    noisy = true + rng.normal(0, sigma_mm, true.shape).astype(np.float32)
+    noisy[5, 5] = np.nan
+    person = np.zeros(true.shape, bool)
+    person[10:50, 8:32] = True
+    picture = rng.integers(100, 110, (60, 40, 3)).astype(np.uint8)
+    return DenoisingFrame(noisy, picture, person, true + 4, true)
+
+
+def test_errors_by_hand() -> None:
+    frame = noisy_frame(0.0)
+    frame.depth_mm[10:30] = 1504 + 15
+    errors = Errors()
+    errors.add("Raw", frame, frame.depth_mm)
+    (row,) = errors.rows(["Raw"])
+    assert row["mae_mm"] == pytest.approx((15 + 4) / 2)
+    assert row["rmse_mm"] == pytest.approx(np.sqrt((225 + 16) / 2))
+    assert row["mae_true_mm"] == pytest.approx(19 / 2)
+    assert row["rmse_true_mm"] == pytest.approx(19 / np.sqrt(2))
+    assert row["published"] == 57.22
+    (line,) = errors.by_bin()
+    assert line["0 to 10 mm"] == pytest.approx(4)
+    assert line["10 to 20 mm"] == pytest.approx(15)
+
+
+def test_a_method_that_was_not_run_has_no_numbers_and_holes_are_refused() -> None:
+    errors = Errors()
+    (row,) = errors.rows(["DDD"])
+    assert np.isnan(row["mae_mm"])
+    assert row["published"] == 84.07
+    frame = noisy_frame()
+    with pytest.raises(KitError, match="holes"):
+        errors.add("BF", frame, np.full(frame.depth_mm.shape, np.nan, np.float32))
+
+
+@pytest.mark.parametrize("name", [*FILTERS, MEDIAN])
+def test_filters_take_noise_from_a_plane(name: str) -> None:
+    frame = noisy_frame()
+    run = {**FILTERS, MEDIAN: joint_median}[name]
+    best = best_settings(run, [frame])
+    where = frame.scored
+    assert (
+        np.abs(run(frame, best) - frame.target_mm)[where].mean()
+        < 0.6 * np.abs(frame.depth_mm - frame.target_mm)[where].mean()
+    )
+
+
+def test_the_search_takes_the_parameters_with_the_least_error() -> None:
+    frame, asked = noisy_frame(), []
+
+    def run(_: DenoisingFrame, settings: FilterSettings) -> np.ndarray:
+        asked.append(settings)
+        return (frame.target_mm + settings.range_mm).astype(np.float32)
+
+    grid = tuple(FilterSettings(value, 1.0) for value in (30.0, 10.0, 20.0))
+    assert best_settings(run, [frame], grid).range_mm == 10.0
+    assert asked == list(grid)
+
+
+def test_holes_are_filled_with_the_nearest_depth() -> None:
+    depth = np.array([[1, np.nan, np.nan, 4]], np.float32)
+    assert filled(depth).tolist() == [[1, 1, 4, 4]]
+
+
+def test_averaging_still_frames_halves_the_noise() -> None:
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    person = np.ones((64, 64), bool)
+    predictions = [(1500 + rng.normal(0, 10, (64, 64))).astype(np.float32) for _ in range(4)]
+    averaged = average_by_flow(predictions, [picture] * 4, person)
+    assert np.abs(averaged - 1500).mean() < 0.6 * np.abs(predictions[-1] - 1500).mean()
+    far = [*(one + 500 for one in predictions[:-1]), predictions[-1]]
+    assert np.allclose(average_by_flow(far, [picture] * 4, person), predictions[-1])
+
+
+def test_verdicts_keep_failures_and_rows_that_did_not_run() -> None:
+    rows = [
+        {"method": name, "mae_mm": value}
+        for name, value in (
+            ("Raw", 57.0), ("JBF", 50.0), ("RGF", 20.0), ("Ours (basic)", 25.0), ("Ours (LSTM)", 24.0),
+            ("M1 averaged by flow (ours)", 23.0),
+        )
+    ]  # fmt: skip
+    found = {(one.claim.row, one.claim.metric): one for one in table_1_verdicts(rows)}
+    assert found["Raw", "mae_mm"].holds
+    assert found["Raw", "mae_mm"].claim.origin == "fitted"
+    assert found["JBF", "share of raw"].holds
+    assert found["RGF", "share of raw"].holds is False
+    assert found["Ours (basic)", "share of raw"].holds
+    assert found["DRR", "mae_mm"].holds is None
+    assert "weights" in found["DRR", "mae_mm"].note
+    assert found["Ours (LSTM)", "of M1 averaged by flow (ours)"].holds is False
+
+
+def test_what_is_said_of_a_real_frame() -> None:
+    frame = noisy_frame()
+    flat = SingleFrames(lambda x: np.zeros((*x.shape[:3], 1), np.float32))
+    row = real_frame_row("a", frame.depth_mm, frame.picture, frame.person, flat, frame.true_mm)
+    assert float(row["mae_mm_after"]) < 3 < float(row["mae_mm_before"])
+    assert float(row["roughness_mm_after"]) < 0.1 < float(row["roughness_mm_before"])
