@@ -91,8 +91,8 @@ PROFILES = {
             pair_frames=40,
             trains="nothing",
             denoising_recordings=4,
-            denoising_seconds=2.4,
-            denoising_every=3,
+            denoising_seconds=1.6,
+            denoising_every=2,
             cell_seconds=3_600,
         ),
         Profile(

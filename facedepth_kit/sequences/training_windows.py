@@ -20,7 +20,8 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.parts import open_parts, read_description
 from facedepth_kit.networks.cards import Faces
 from facedepth_kit.networks.weights import Arrays, read_arrays, write_arrays
-from facedepth_kit.sequences.alignment import Alignment, nearest_frames, read_alignment
+from facedepth_kit.sequences.alignment import Alignment, read_alignment
+from facedepth_kit.sequences.clocks import nearest_frames
 from facedepth_kit.sequences.network_frames import STEP_PX, Mask, SmallFrame, block_mean, make_small, person_by_depth
 from facedepth_kit.sequences.recordings import ColourDepth, PairedRecording
 from facedepth_kit.sequences.reprojection import FloatArray, reproject
@@ -94,7 +95,7 @@ def person_and_truth(pair: PairedRecording, index: int, frame: ColourDepth) -> t
 def true_alignment(folder: str | Path) -> Alignment:
     """A simulated pair's own alignment, for scoring, and where finding it would take too long; who uses it says so."""
     truth = read_truth(folder)
-    return Alignment(truth.shift_ms, truth.shift_ms, truth.extrinsic, np.empty((0, 3)), 0.0, 0)
+    return Alignment(truth.shift_ms, truth.shift_ms, truth.extrinsic, np.empty((0, 3)), 0.0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)

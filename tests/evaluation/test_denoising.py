@@ -1,5 +1,7 @@
 """Table 1 of the second paper: measures worked out by hand, filters, the average over time, verdicts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,13 @@ from facedepth_kit.evaluation.denoising import (
     best_settings,
     filled,
     joint_median,
+    read_denoising_frame,
     real_frame_row,
+    simulated_tests,
     table_1_verdicts,
 )
 from facedepth_kit.sequences.denoisers import SingleFrames
+from facedepth_kit.sequences.training_windows import build_windows
 
 
 def noisy_frame(sigma_mm: float = 20.0) -> DenoisingFrame:
@@ -95,6 +100,22 @@ def test_averaging_still_frames_halves_the_noise() -> None:
     assert np.abs(averaged - 1500).mean() < 0.6 * np.abs(predictions[-1] - 1500).mean()
     far = [*(one + 500 for one in predictions[:-1]), predictions[-1]]
     assert np.allclose(average_by_flow(far, [picture] * 4, person), predictions[-1])
+
+
+def test_a_simulated_recording_is_as_wrong_as_the_papers_and_its_target_is_not(tmp_path: Path) -> None:
+    (test,) = simulated_tests(tmp_path, seed=5, count=1, seconds=0.8)
+    frames = [frame for i in test.frames[::3] if (frame := read_denoising_frame(test, int(i), 100.0)) is not None]
+    assert frames
+    for frame in frames:
+        assert frame.true_mm is not None
+        assert frame.scored.sum() > 5000
+        raw, target = (np.abs(one - frame.true_mm)[frame.scored] for one in (frame.depth_mm, frame.target_mm))
+        assert 30 < raw.mean() < 90
+        assert np.median(target) < 10
+    small = build_windows([test.pair.folder], tmp_path / "windows", truly_aligned=True, progress=False).recordings[0]
+    assert len(small) == len(test.frames)
+    assert small.session.person == "5/0"
+    assert np.isfinite(small.target_mm(0)[small.frame(0).person > 0.9]).mean() > 0.8
 
 
 def test_verdicts_keep_failures_and_rows_that_did_not_run() -> None:
