@@ -39,7 +39,7 @@ class Limit:
 FILE_BYTES = Limit("FACEDEPTH_FILE_BYTES", 1_000_000_000, 10**12, "bytes")
 PHOTO_PX = Limit("FACEDEPTH_PHOTO_PX", 100_000_000, 150_000_000, "pixels")
 FRAME_PX = Limit("FACEDEPTH_FRAME_PX", 16_000_000, 150_000_000, "pixels")
-SILENCE_S = Limit("FACEDEPTH_SILENCE_S", 60, 86_400, "seconds")
+SILENCE_S = Limit("FACEDEPTH_SILENCE_S", 120, 86_400, "seconds")
 
 
 def read_file(path: Path, expected: str, *, most: int | None = None) -> bytes:

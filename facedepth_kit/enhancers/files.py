@@ -147,6 +147,8 @@ def enhance_files(
     paths = [Path(entry) for entry in inputs]
     sets = [path for path in paths if (is_kinectfacedb(path) if path.is_dir() else _is_bag(path))]
     for path in sets:
+        if not path.exists():
+            raise KitError(f"{path}: found no such file, expected a recording of the RealSense SDK")
         _check_options(path, settings)
     files = [path for path in paths if path not in sets]
     targets = plan(files, settings) if files or not sets else []

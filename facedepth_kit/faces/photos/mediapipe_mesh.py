@@ -17,7 +17,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,7 +124,7 @@ class FaceMesh:
     def __init__(self, model: str | Path | None = None) -> None:
         self.path = find_model(model)
         if self.path.suffix == ".task":
-            _try_apart(self.path)
+            _try_apart(self.path, self.fingerprint)
             triangles, self._engine = _task_engine(self.path)
         elif self.path.suffix == ".whl":
             triangles, self._engine = _wheel_engine(self.path)
@@ -303,16 +303,18 @@ def tried(path: Path) -> Iterator[bytes]:
     return iter(())
 
 
-def _try_apart(path: Path) -> None:
-    """Damaged models crash the libraries that run them: one that is not known is tried in a process of its own."""
+@cache
+def _try_apart(path: Path, digest: str) -> None:
+    """Damaged models crash the libraries that run them: try one that is not known, once, in a process of its own."""
     for _ in work_apart(f"{__name__}:tried", path, library="the library for its model"):
         pass
 
 
 def _wheel_engine(path: Path) -> tuple[IntArray, _Engine]:
     model, triangles = _wheel(path)
-    if hashlib.sha256(model).hexdigest() not in KNOWN_MODELS:
-        _try_apart(path)
+    digest = hashlib.sha256(model).hexdigest()
+    if digest not in KNOWN_MODELS:
+        _try_apart(path, digest)
     return triangles, _Interpreted(model, str(path))
 
 
