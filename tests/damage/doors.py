@@ -47,7 +47,8 @@ VALUES = ("-1", "0", "1", "x", "", "4294967296", "1e9", "nan", "inf", "-inf", "9
 class Door:
     """A folder of whole files to damage, and what is run on the damaged copy, which lies beside an empty ``out``.
 
-    ``share``: how many of 1,000 cases; ``files``: which files may be damaged.
+    ``share``: how many of 1,000 cases; ``files``: which files may be damaged; ``goes_on``: what is damaged is work that
+    a run goes on with, so it may change where that succeeds.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Door:
     make: Callable[[Path], None]
     run: Callable[[Path, random.Random], int]
     files: str = "*"
+    goes_on: bool = False
 
 
 def _command(*arguments: object) -> int:
@@ -347,13 +349,13 @@ DOORS: Sequence[Door] = (
     Door("a wheel: mesh", 40, _wheel, _mesh),
     Door("side length ranges", 40, _ranges, _read_ranges),
     Door("a pair store: evaluate", 110, _store, _evaluate),
-    Door("a pair store: synthesize", 30, _store, _extend),
+    Door("a pair store: synthesize", 30, _store, _extend, goes_on=True),
     Door("settings and recipes", 100, _settings, _load_settings),
     Door("settings: synthesize", 19, _settings, _synthesize_by_settings, "SynthesisSettings.*"),
     Door("tables", 20, _tables, _read_tables),
     Door("model cards", 30, _card, _read_card),
     Door("weights", 20, _weights, _read_weights),
-    Door("training checkpoints", 20, _checkpoint, _resume),
+    Door("training checkpoints", 20, _checkpoint, _resume, goes_on=True),
     Door("options", 30, _nothing, _options),
 )
 
