@@ -2,13 +2,12 @@
 
     python tools/try_alignment.py --seed 9001 --pairs 20
 
-writes ``figures/alignment/trial.csv``, a row a pair. Resumable: pairs stay in ``build/alignment_trial``.
+writes ``figures/recordings/alignment_trial.csv``, a row a pair. Resumable: pairs stay in ``build/alignment_trial``.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def tried(folder: Path, seed: int, number: int, settings: PairSettings) -> dict[
     """One pair, simulated unless it is there, and aligned: what was found beside the truth."""
     if not (folder / "truth" / "truth.json").is_file():
         simulate_pair(folder, seed=seed, number=number, settings=settings, overwrite=True)
-    truth, began = read_truth(folder), time.process_time()
+    truth = read_truth(folder)
     row: dict[str, Any] = {"seed": seed, "person": number, "room": truth.room, "true_shift_ms": truth.shift_ms}
     try:
         found = align(PairedRecording(folder))
@@ -42,7 +41,6 @@ def tried(folder: Path, seed: int, number: int, settings: PairSettings) -> dict[
         "translation_off_mm": float(np.linalg.norm(found.extrinsic[:3, 3] - truth.extrinsic[:3, 3])),
         "key_points": found.matches,
         "moving": found.moving,
-        "cpu_s": round(time.process_time() - began, 1),
         "failed": "",
     }
 
@@ -57,10 +55,11 @@ def main() -> None:
     parser.add_argument("--lower-fps", type=float, default=12.0)
     parser.add_argument("--higher-fps", type=float, default=14.0)
     parser.add_argument("--work", type=Path, default=repository_root() / "build" / "alignment_trial")
-    parser.add_argument("--output", type=Path, default=repository_root() / "figures" / "alignment" / "trial.csv")
+    parser.add_argument(
+        "--output", type=Path, default=repository_root() / "figures" / "recordings" / "alignment_trial.csv"
+    )
     given = parser.parse_args()
     settings = PairSettings(seconds=given.seconds, lower_fps=given.lower_fps, higher_fps=given.higher_fps)
-    given.output.parent.mkdir(parents=True, exist_ok=True)
     rows = records(read_table(given.output, texts=("failed",))) if given.output.is_file() else []
     done = {(int(row["seed"]), int(row["person"])) for row in rows}
     for number in range(given.first, given.first + given.pairs):

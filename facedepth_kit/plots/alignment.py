@@ -36,7 +36,7 @@ def loss_over_shift(losses: npt.NDArray[np.float64], shift_ms: float, true_shift
     figure = blank_figure(6.4, 3.4)
     axes = figure.add_axes((0.12, 0.18, 0.84, 0.76))
     axes.plot(losses[:, 0], losses[:, 1], "o-", ms=4, color=KIT_ONLY, label="nearest frame (equation 4)")
-    axes.plot(losses[:, 0], losses[:, 2], "o-", ms=4, color=OURS, label="between two frames (ours)")
+    axes.plot(losses[:, 0], losses[:, 2], "o-", ms=4, color=OURS, label="at the frame's moment (ours)")
     axes.axvline(shift_ms, color=INK, lw=1.2, label=f"found: {shift_ms:+.1f} ms")
     if true_shift_ms is not None:
         axes.axvline(true_shift_ms, color=BAD, lw=1.2, ls="--", label=f"true: {true_shift_ms:+.1f} ms")

@@ -100,10 +100,11 @@ def person_depths(
     recording = RecordingFolder(folder)
     simulated = (folder.parent / TRUTH / TRUTH_FILE).is_file() and folder.name == LOWER
     depths: list[FloatArray] = []
+    camera = recording.read(recording.names[0]).intrinsics
+    if camera is None:
+        raise KitError(f"{folder}: found no intrinsics, expected them in recording.json")
     for i in evenly_spaced(len(recording), wanted):
         frame = recording.read(recording.names[i])
-        if (camera := frame.intrinsics) is None:
-            raise KitError(f"{folder}: found no intrinsics, expected them in recording.json")
         person = frame.depth > 0
         depth_mm = frame.depth.astype(np.float32) * np.float32(frame.unit_mm)
         if simulated:
@@ -280,7 +281,7 @@ def _step(depth_mm: FloatArray, model_mm: FloatArray, camera: Intrinsics, settin
     return step
 
 
-def distances_mm(points_mm: FloatArray, surface: Mesh, *, samples: int = 200_000) -> FloatArray:
+def distances_mm(points_mm: FloatArray, surface: Mesh, *, samples: int = 100_000) -> FloatArray:
     """How far points (n, 3) lie from a surface, float32 (n,) mm: to the plane of the nearest of its samples.
 
     The samples lie evenly on the surface; where it ends, the distance to its rim counts.

@@ -88,7 +88,7 @@ work.show(figure, width=1000)
 from facedepth_kit.panels.alignment import alignment_panel
 from facedepth_kit.sequences.alignment import AlignmentSettings, align
 
-search = AlignmentSettings(frame_pairs=work.profile.pair_frames // 2, timing_frames=work.profile.pair_frames)
+search = AlignmentSettings(timing_frames=work.profile.pair_frames)
 found = align(pair, search)
 panel = alignment_panel(pair, found)
 panel
@@ -102,6 +102,9 @@ panel
 #    matching begins again with the better estimate (equation 4).
 # 3. For shifts within `60 ms` of the start, in steps of `5 ms`, each frame gets the nearest partner (equation 2). At
 #    the right shift the key points of what *moves* agree best.
+# 4. Ours: nearest frames are up to half an interval apart (some `35 ms` here), so their loss has flat steps. Each key
+#    point is therefore followed from the lower-quality frame before to the one after, which says where it was at the
+#    very moment of the other camera's frame. Shift and transform are then fitted at once.
 
 # %%
 from facedepth_kit.plots.alignment import loss_over_shift
@@ -110,7 +113,7 @@ truth = read_truth(folder)
 figure = loss_over_shift(found.losses, found.shift_ms, truth.shift_ms)
 caption = (
     "Mean squared distance of key points for each shift between the clocks, as in section 4.2 (nearest frame) and with "
-    "each point placed between the two frames around the moment (ours). Simulated person, room and cameras."
+    "each point placed where it was at the other frame's moment (ours). Simulated person, room and cameras."
 )
 work.save_figure(figure, "two_cameras_shift.png", caption, width=700)
 
@@ -127,6 +130,7 @@ rows = [
     {"quantity": "rotation off (degrees)", "found": away_deg, "true": 0.0},
     {"quantity": "translation off (mm)", "found": away_mm, "true": 0.0},
     {"quantity": "key points", "found": found.matches, "true": None},
+    {"quantity": "of which move", "found": found.moving, "true": None},
     {"quantity": "their median distance (px)", "found": found.distance_px, "true": None},
 ]
 
@@ -177,5 +181,5 @@ work.save_figure(before_and_after(pictures), "two_cameras.png", caption, width=7
 # ## What you have seen
 #
 # Two recordings that share nothing but the scene, aligned by what both saw. The paper goes on to learn from such pairs
-# what the lower-quality camera should have measured; the kit does not have that part yet. The map of all notebooks is
-# in [00_start_here](00_start_here.ipynb).
+# what the lower-quality camera should have measured. What better depth is good for is seen in
+# [24_reconstruction](24_reconstruction.ipynb); the map of all notebooks is in [00_start_here](00_start_here.ipynb).

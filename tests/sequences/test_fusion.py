@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from facedepth_kit.cameras.recorded.frame import Intrinsics
+from facedepth_kit.cameras.recorded.folder import FolderWriter
+from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
+from facedepth_kit.cli.main import main
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.rendering.mesh import Mesh, vertex_normals
+from facedepth_kit.rendering.mesh import Mesh, read_mesh, vertex_normals
 from facedepth_kit.sequences.fusion import FusionSettings, distances_mm, evenly_spaced, fuse, surface_net
 
 CAMERA = Intrinsics(180, 240, 219.0, 219.0, 89.5, 119.5)
@@ -104,6 +108,26 @@ def test_distances_to_a_square_by_hand() -> None:
     np.testing.assert_allclose(distances_mm(points, square), [7, 3, 0, 30], atol=0.8)
     with pytest.raises(KitError, match="without area"):
         distances_mm(points, Mesh(corners, np.array([[0, 0, 0]], np.int32)))
+
+
+def test_the_command_fuses_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    centre, radii = np.array([10.0, -20.0, 1300.0]), np.array([260.0, 330.0, 170.0])
+    with FolderWriter(tmp_path / "turn", unit_mm=1.0, intrinsics=CAMERA) as writer:
+        for number in range(5):
+            turn = Rotation.from_euler("y", 8.0 * number, degrees=True).as_matrix()
+            depth_mm = np.nan_to_num(ellipsoid(centre, radii, turn), nan=4000.0)  # a wall behind
+            writer.write(RecordedFrame(f"{number:03d}", np.rint(depth_mm).astype(np.uint16), 1.0))
+    made = tmp_path / "surface.ply"
+    arguments = ["fuse", str(tmp_path / "turn"), str(made), "--frames", "3", "--farthest-mm", "2000"]
+    assert main(arguments) == 0
+    assert "triangles from 3 of 3 frames" in capsys.readouterr().out
+    surface = read_mesh(made)
+    away = np.linalg.norm((surface.vertices_mm * DOWN - centre) / radii, axis=1) - 1
+    assert np.abs(away).mean() * radii.mean() < 4.0
+    assert main([*arguments, "--overwrite", "--reference", str(made)]) == 0
+    assert "; 0." in capsys.readouterr().out
+    assert main(arguments) == 2  # it is there
+    assert main(["fuse", str(tmp_path), str(tmp_path / "none.stl"), "--farthest-mm", "2000"]) == 2
 
 
 def test_frames_are_picked_evenly() -> None:
