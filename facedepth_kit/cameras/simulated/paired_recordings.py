@@ -342,7 +342,7 @@ def simulate_pair(
 
     (folder / TRUTH).mkdir(parents=True, exist_ok=True)
     if actor.chair is not None:
-        body = actor.mesh(float(lower_s[0])).moved((0.0, 0.0, -distance_mm))
+        body = actor.mesh(begin_s + float(lower_s[0])).moved((0.0, 0.0, -distance_mm))
         write_mesh(folder / TRUTH / SURFACE, body, overwrite=True)
     noise = np.random.default_rng([seed, number, 3])
     lasting = _grain(noise, (LOWER_CAMERA.height, LOWER_CAMERA.width), settings.lower_patch_px)
