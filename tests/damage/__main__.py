@@ -212,7 +212,7 @@ def main(arguments: list[str]) -> int:
         number for number in range(chosen.cases) if (chosen.door or "") in order[number % len(order)].name
     ]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    spent: Counter[str] = Counter()  # seconds of the processor
+    spent: defaultdict[str, float] = defaultdict(float)  # seconds of the processor
     bad = 0
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place)

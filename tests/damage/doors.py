@@ -156,7 +156,7 @@ def _strange_names(place: Path, rng: random.Random) -> None:
     """Names that are no text, or hold commands for a terminal."""
     names = (b"\xff\xfe.jpg", b"\x1b[2J\x1b[31m.jpg", b"a\nb.png", "é\u202e.jpg".encode(), b" .png", b"-x.jpg")
     for name in rng.sample(names, 2):
-        target = os.fsencode(place / "in") + b"/" + name
+        target = place / "in" / os.fsdecode(name)
         shutil.copy(place / "in" / "00.png" if (place / "in" / "00.png").is_file() else BAG, target)
 
 

@@ -281,7 +281,7 @@ def main(arguments: list[str]) -> int:
         inputs = Path(place) / "photos"
         write_photos(inputs, 60)
         store.synthesize(Path(place) / "store", 48, seed=1, workers=1, progress=False)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for name in chosen.work or WORK:
             kills = max(chosen.kills // 10, 1) if name in SLOW else chosen.kills
             count = Count()
