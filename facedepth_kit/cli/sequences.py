@@ -109,7 +109,7 @@ def fuse(
 @click.command()
 @click.argument("recording", type=EXISTING_FOLDER)
 @click.option("--output", type=PATH, required=True, metavar="DIR", help="Folder for the results.")
-@click.option("--denoiser", metavar="NAME", default="M2", help="M1: each frame alone; M2: with memory (default).")
+@click.option("--denoiser", metavar="NAME", default="M1", help="M1: each frame alone (default); M2: with memory.")
 @weights_folder
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 def denoise(recording: Path, output: Path, denoiser: str, overwrite: bool) -> int:
