@@ -123,3 +123,28 @@ def learned_enhancer(name: str, *, runs_fast: bool = False) -> Callable[[DepthIm
         return _network(name, runs_fast)(depth.reshape(-1, SIZE, SIZE)).reshape(depth.shape)
 
     return enhance
+
+
+def network_gradient(name: str) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """How a learned enhancer's depth moves with its input: what gradient attacks need.
+
+    The function takes the input (n, 256, 256) float32 from 0 to 1 (holes 1) and a weight for each output pixel, of the
+    same shape, and returns the gradient of the weighted sum of the network's depth with respect to the input. Raises
+    :class:`KitError`, on call, as :func:`learned_enhancer`, and with another backend than TensorFlow.
+    """
+
+    def gradient(unit: FloatArray, weight: FloatArray) -> FloatArray:
+        network = _network(name)
+        import keras
+
+        if keras.backend.backend() != "tensorflow":
+            raise KitError(f"{name}: found the backend {keras.backend.backend()}, expected tensorflow for gradients")
+        import tensorflow as tf
+
+        given = tf.constant(unit[..., None])
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            total = tf.reduce_sum(network.model(given, training=False)[..., 0] * tf.constant(weight))
+        return np.asarray(tape.gradient(total, given))[..., 0]
+
+    return gradient

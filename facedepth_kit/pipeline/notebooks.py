@@ -158,6 +158,12 @@ NOTEBOOKS = (
     Notebook("18_pad_panel", outputs=("pad_panel.png",), weights=True, own_data=True),
     Notebook("19_use_as_a_library", outputs=_table("library"), weights=True),
     Notebook("20_two_cameras", outputs=(*_table("two_cameras"), "two_cameras.png", "two_cameras_shift.png")),
+    Notebook(
+        "21_adversarial_attacks",
+        outputs=(*_table("attacks_distance", "attacks_pad"), "attacks_print.png"),
+        weights=True,
+        own_data=True,
+    ),
     Notebook("24_reconstruction", outputs=(*_table("shabanov/reconstruction"), "shabanov/figure_7.png")),
 )
 

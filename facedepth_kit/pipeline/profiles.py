@@ -26,6 +26,8 @@ class Profile:
     or those that notebook 05 has trained first by the paper's recipes, ``everything`` or in ``a few steps``.
     ``denoising_recordings`` test recordings of ``denoising_seconds`` are denoised (the second paper: 4 of 30), and of
     these every ``denoising_every``-th frame is measured.
+    ``attacked_images`` of each kind are attacked with ``attack_steps`` steps of gradient descent and five times as many
+    queries of a search.
     ``cell_seconds``: how long one cell may take before a headless run gives up; None waits for ever.
     """
 
@@ -47,6 +49,8 @@ class Profile:
     denoising_recordings: int
     denoising_seconds: float
     denoising_every: int
+    attacked_images: int
+    attack_steps: int
     cell_seconds: int | None
 
 
@@ -72,6 +76,8 @@ PROFILES = {
             denoising_recordings=1,
             denoising_seconds=0.8,
             denoising_every=4,
+            attacked_images=1,
+            attack_steps=1,
             cell_seconds=600,
         ),
         Profile(
@@ -93,6 +99,8 @@ PROFILES = {
             denoising_recordings=4,
             denoising_seconds=1.6,
             denoising_every=2,
+            attacked_images=4,
+            attack_steps=5,
             cell_seconds=3_600,
         ),
         Profile(
@@ -114,6 +122,8 @@ PROFILES = {
             denoising_recordings=4,
             denoising_seconds=30.0,
             denoising_every=1,
+            attacked_images=50,
+            attack_steps=40,
             cell_seconds=None,
         ),
     )
