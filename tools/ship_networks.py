@@ -1,4 +1,4 @@
-"""Put trained U-Nets into the package: 8 bits a weight (the largest kernels 6), and what that costs, on the card.
+"""Put trained networks into the package: 8 bits a weight (the largest kernels 6), and what that costs, on the card.
 
 ``python tools/ship_networks.py FOLDER [NAME ...]`` takes what ``facedepth train --export FOLDER`` wrote. The cost is
 the relative change of the face RMSE on pairs that no network was trained on; more than half a percent is refused. The
@@ -19,8 +19,8 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import SHIPPED_WEIGHTS
 from facedepth_kit.depth import from_unit, to_unit
 from facedepth_kit.evaluation.error import face_rmse
+from facedepth_kit.networks.build import build_network
 from facedepth_kit.networks.cards import ModelCard, check_weights, write_network
-from facedepth_kit.networks.unet import build_unet
 from facedepth_kit.networks.weights import load_weights
 from facedepth_kit.pairs.store import PairStore, synthesize
 
@@ -31,7 +31,7 @@ MOST = 0.005
 def ship(card_path: Path, store: PairStore) -> ModelCard:
     """Write one network into the package; returns its card. Raises :class:`KitError` where that costs too much."""
     card, weights = check_weights(card_path)
-    model = build_unet(card.size, head_channels=card.head_channels)
+    model = build_network(card.size, head_channels=card.head_channels)
     load_weights(model, weights)
     card.refuse_seen([store.faces])
     truth, degraded = store.batch(range(PAIRS))

@@ -60,13 +60,14 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "Navier-Stokes+bilateral": ("classical", "Navier-Stokes inpainting, then a bilateral filter (ours)"),
     "DL-Kit-0": ("learned", "DL-Delta's U-Net, trained by a schedule of the kit's own (ours)"),
     "DL-Kit-1": ("learned", "DL-Delta's U-Net with an objective of the kit's own (ours): depth and validity apart"),
+    "DL-Kit-2": ("learned", "the kit's small network, a seventh of DL-Delta's operations (ours)"),
 }
 # Filters that section IV speaks of without giving them a row: they run by name and are not in names().
 _REMARKED = {
     "Sp": "RealSense spatial filter without hole filling",
     **{f"De-M{magnitude}": f"RealSense decimation, magnitude {magnitude}" for magnitude in range(3, 8)},
 }
-_OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-0", "DL-Kit-1")
+_OURS = ("Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-0", "DL-Kit-1", "DL-Kit-2")
 
 
 # Enhancers of a user's own code, in this process.

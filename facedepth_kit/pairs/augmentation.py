@@ -230,7 +230,8 @@ def _moved(pair: Pair, settings: SceneSettings, rng: np.random.Generator) -> tup
     layers = np.stack([there * truth, there], axis=-1)
     warped = np.asarray(cv2.warpAffine(layers, matrix, (size, size), flags=cv2.INTER_LINEAR), np.float32)
     per_step = np.float32(pair.depth_range.span_mm / FARTHEST * rng.uniform(0.9, 1.1))
-    return warped[..., 0] / np.maximum(warped[..., 1], np.float32(1e-3)) * per_step, warped[..., 1] > 0.5
+    relief_mm = warped[..., 0] / np.maximum(warped[..., 1], np.float32(1e-3)) * per_step
+    return np.asarray(relief_mm, np.float32), warped[..., 1] > 0.5
 
 
 def _cut(face: Mask, rng: np.random.Generator) -> Mask:
@@ -301,21 +302,21 @@ def _sensed(
         rim = (steep > JUMP_MM * side / size) | ~measured
         rim = cv2.dilate(rim.astype(np.uint8), np.ones((DIFFERENT_PX, DIFFERENT_PX), np.uint8)) > 0
         flying = rim & measured & (rng.random(rim.shape, dtype=np.float32) < np.float32(rng.uniform(0.05, 0.7)))
-        values = values + np.where(flying, rng.random(rim.shape, dtype=np.float32), 0) * (rng.uniform(2, 40) * per_mm)
+        values[flying] += rng.random(int(flying.sum()), dtype=np.float32) * (rng.uniform(2, 40) * per_mm)
     low, high = np.log(settings.fine_noise_mm)
     noise = rng.standard_normal(values.shape, dtype=np.float32)
     if rng.random() < 0.4:  # neighbours that err together, as matching windows and filters on the sensor make them
         noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.5, 1.5))), np.float32)
         noise /= max(float(noise.std()), 1e-3)
-    values = values + noise * (np.exp(rng.uniform(low, high)) * per_mm)
+    values += noise * np.float32(np.exp(rng.uniform(low, high)) * per_mm)
     if rng.random() < 0.3:
-        step = np.float32(rng.uniform(0.3, 4.0)) * per_mm
-        values = np.rint(values / step) * step
+        step = np.float32(rng.uniform(0.3, 4.0) * per_mm)
+        values = np.asarray(np.rint(values / step) * step, np.float32)
     measured &= ~_sensor_holes(measured, steep, degradation, rng)
     if side != size:
         weight = measured.astype(np.float32)
         layers = np.asarray(cv2.resize(np.stack([values * weight, weight], axis=-1), (size, size)), np.float32)
-        values = layers[..., 0] / np.maximum(layers[..., 1], np.float32(1e-3))
+        values = np.asarray(layers[..., 0] / np.maximum(layers[..., 1], np.float32(1e-3)), np.float32)
         measured = layers[..., 1] > 0.5
     result = np.where(measured, np.clip(np.rint(values), 0, FARTHEST), np.float32(HOLE)).astype(np.uint16)
     return blur_depth(result, int(rng.integers(2, 8))) if rng.random() < 0.25 else result

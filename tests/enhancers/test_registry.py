@@ -16,7 +16,7 @@ PAPERS = [
     *("None", "De-M2", "De-M8", "Hf-FFA", "Hf-NFA", "Hf-L", "Sp-Hf16", "Sp-HfU"),
     *("DL-Alpha", "DL-Beta", "DL-Gamma", "DL-Delta-1", "DL-Delta-2", "DL-Delta-3", "DL-Delta-4", "DDRNet-dn"),
 ]
-OURS = ["Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-0", "DL-Kit-1"]
+OURS = ["Telea", "Navier-Stokes", "Telea+bilateral", "Navier-Stokes+bilateral", "DL-Kit-0", "DL-Kit-1", "DL-Kit-2"]
 NOT_LEARNED = [name for name in PAPERS + OURS if not name.startswith("D")] + ["De-M2", "De-M8"]
 
 
