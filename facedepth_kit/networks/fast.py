@@ -1,7 +1,7 @@
 """The small network in OpenVINO (the extra ``fast``): exported once by a command, then run without TensorFlow.
 
 Its convolutions run in bfloat16 where the processor has it. What lies before and after them stays float32: depth itself
-in bfloat16 would be off by a millimetre. ``figures/runtimes`` holds what that costs and brings.
+in bfloat16 would be off by a millimetre. ``export.json`` holds what that costs and brings.
 """
 
 from __future__ import annotations
