@@ -46,6 +46,7 @@ class _Network:
         finally:
             keras.config.set_dtype_policy(policy)
         load_weights(model, weights)
+        self.model = model
         self._forward = compiled_forward(model)
         # TensorFlow's graph takes any number of images; the other backends compile anew for each shape.
         self._one_shape = keras.backend.backend() != "tensorflow"

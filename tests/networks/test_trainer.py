@@ -149,11 +149,13 @@ def test_values_that_are_not_finite_stop_it_with_one_line(tmp_path: Path) -> Non
 def test_the_learning_rate_warms_up_and_decays_to_its_share() -> None:
     settings = TrainingSettings(warmup_steps=10, learning_rate=1.0, final_rate_share=0.1)
     rate = learning_rate(settings, 1000)
+    assert not isinstance(rate, float)
     assert float(rate(10)) == pytest.approx(1.0)
     assert float(rate(5)) == pytest.approx(0.55)
     assert float(rate(505)) == pytest.approx(0.55)
     assert float(rate(1000)) == pytest.approx(0.1)
     stairs = learning_rate(TrainingSettings(learning_rate=1.0, decay=0.8, decay_steps=300), 6000)
+    assert not isinstance(stairs, float)
     assert [float(stairs(step)) for step in (0, 299, 300, 600)] == pytest.approx([1.0, 1.0, 0.8, 0.64])
 
 

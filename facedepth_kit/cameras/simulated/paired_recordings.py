@@ -120,7 +120,7 @@ class _Actor:
         """The body at a moment: one full turn first, then free movement (section 4); or on a chair (section 7)."""
         if self.chair is not None:
             degrees, whole_s = self.chair
-            joints_deg = {name: tuple(map(float, swing[0])) for name, swing in self.swings.items()}
+            joints_deg = {name: (float(x), float(y), float(z)) for name, ((x, y, z), *_) in self.swings.items()}
             yaw, pitch, roll = self.body.turn_deg
             turn = (yaw + degrees * (seconds / whole_s - 0.5), pitch, roll)
             return body_mesh(replace(self.body, joints_deg=joints_deg, turn_deg=turn))
