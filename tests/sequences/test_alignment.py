@@ -93,8 +93,8 @@ def test_points_that_move_tell_the_shift(rng: np.random.Generator) -> None:
 
 
 def test_points_are_followed_between_frames(rng: np.random.Generator) -> None:
-    wide = cv2.GaussianBlur(rng.integers(0, 255, (200, 260, 3), np.uint8), (0, 0), 2.0)
-    wide = np.asarray(cv2.normalize(wide, np.empty_like(wide), 0, 255, cv2.NORM_MINMAX), np.uint8)
+    smooth = cv2.GaussianBlur(rng.integers(0, 255, (200, 260, 3), np.uint8), (0, 0), 2.0)
+    wide = np.asarray(cv2.normalize(smooth, np.empty_like(smooth), 0, 255, cv2.NORM_MINMAX), np.uint8)
     # 4 px to the right in 40 ms, then 8 px in 40 ms more: speed 0.15 px/ms in the middle, and it grows.
     before, picture, after = (wide[:, 30 - x : 230 - x] for x in (-4, 0, 8))
     pixels = np.array([[100.0, 90.0], [50.5, 120.25]])
