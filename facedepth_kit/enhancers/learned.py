@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from facedepth_kit.networks.build import build_network, sizes
 from facedepth_kit.networks.cards import ModelCard, check_weights, network_files, retrain_command
 from facedepth_kit.networks.forward import compiled_forward
 from facedepth_kit.networks.weights import load_weights
+
+if TYPE_CHECKING:
+    import keras
 
 FloatArray = npt.NDArray[np.float32]
 BATCH = 16  # images a pass: on 2 cores a fifth faster each than one by one, and what an accelerator wants
@@ -32,6 +36,7 @@ class _Network:
             raise KitError(f"{card_path}: found size {card.size!r}, expected one of {', '.join(sizes())}")
         _, weights = check_weights(card_path)
         self.card = card
+        self.model: keras.Model | None = None
         if runs_fast:
             self._forward = fast.forward(fast.export_folder(card_path.stem))
             self._one_shape = False
@@ -135,7 +140,8 @@ def network_gradient(name: str) -> Callable[[FloatArray, FloatArray], FloatArray
     """
 
     def gradient(unit: FloatArray, weight: FloatArray) -> FloatArray:
-        network = _network(name)
+        model = _network(name).model
+        assert model is not None  # TensorFlow's, not the fast runtime's
         import keras
 
         if keras.backend.backend() != "tensorflow":
@@ -145,7 +151,7 @@ def network_gradient(name: str) -> Callable[[FloatArray, FloatArray], FloatArray
         given = tf.constant(unit[..., None])
         with tf.GradientTape() as tape:
             tape.watch(given)
-            total = tf.reduce_sum(network.model(given, training=False)[..., 0] * tf.constant(weight))
+            total = tf.reduce_sum(model(given, training=False)[..., 0] * tf.constant(weight))
         return np.asarray(tape.gradient(total, given))[..., 0]
 
     return gradient
