@@ -45,7 +45,6 @@ def corners(picture: Picture) -> list[tuple[int, ...]]:
     return [tuple(picture[y, x].tolist()) for y in (h // 8, -h // 8) for x in (w // 8, -w // 8)]
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_face_covers_the_pixels_of_its_triangles() -> None:
     corners = np.array([[2, 1, 0], [6, 1, 9], [6, 4, 0], [2, 4, 0]], np.float32)
     face = PhotoFace(corners, np.zeros((68, 3), np.float32))
@@ -55,6 +54,7 @@ def test_a_face_covers_the_pixels_of_its_triangles() -> None:
     np.testing.assert_array_equal(area, expected)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photo_is_turned_as_it_was_held(orientation: int, tmp_path: Path) -> None:
     upright = landscape()
     # What a camera stores so that a viewer, by the tag, shows `upright`.
