@@ -9,11 +9,11 @@ between the frames, too.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -28,6 +28,8 @@ from facedepth_kit.sequences.clocks import motion, nearest_frames, paths, start_
 from facedepth_kit.sequences.matching import KeyPoints, key_points, matched
 from facedepth_kit.sequences.recordings import PairedRecording
 from facedepth_kit.sequences.reprojection import Matrix, Reprojected, project, reproject, unproject
+
+T = TypeVar("T")
 
 FARTHEST_PX = 20.0  # distances beyond it count as this
 WRONG_PX = 3.0  # a match that comes no nearer than that at any shift is wrong
@@ -200,8 +202,8 @@ class _Sightings:
 class _Aligner:
     """Frames and key points of a pair, each read and found once."""
 
-    def __init__(self, pair: PairedRecording, settings: AlignmentSettings) -> None:
-        self.pair, self.settings = pair, settings
+    def __init__(self, pair: PairedRecording, settings: AlignmentSettings, progress: bool) -> None:
+        self.pair, self.settings, self.progress = pair, settings, progress
         self._lower: dict[int, KeyPoints] = {}
         self._higher: dict[int, tuple[KeyPoints, Matrix]] = {}
 
@@ -214,6 +216,11 @@ class _Aligner:
     def start_ms(self) -> float:
         """The shift to some tens of milliseconds."""
         return start_shift_ms(self.motion, motion(self.pair.higher), self.settings.starts_s)
+
+    def _bar(self, over: Iterable[T], title: str) -> Iterable[T]:
+        from tqdm.auto import tqdm
+
+        return tqdm(over, desc=title, unit="frame", disable=not self.progress, leave=False)
 
     def lower(self, i: int) -> KeyPoints:
         """Key points of a lower-quality picture."""
@@ -256,7 +263,7 @@ class _Aligner:
         extrinsic = np.eye(4)
         for near_px in self.settings.near_px:
             points, pixels = [], []
-            for i in chosen:
+            for i in self._bar(chosen, f"matching, {near_px:g} px"):
                 found, space = self.higher(int(nearest[i]), extrinsic)
                 pairs = matched(self.lower(int(i)), found, near_px=near_px)
                 pixels.append(self.lower(int(i)).pixels[pairs[:, 0]])
@@ -288,7 +295,7 @@ class _Aligner:
         lively = np.minimum(self.motion[:-1, 1], self.motion[1:, 1])  # of each frame but the first and the last
         reach = np.arange(-self.settings.search_ms, self.settings.search_ms + 1, self.settings.step_ms)
         rows: list[tuple[npt.NDArray[np.generic], ...]] = []
-        for stretch in stretches:
+        for stretch in self._bar(stretches, "following points"):
             i = int(stretch[lively[stretch - 1].argmax()])
             mine = self.lower(i)
             times = (float(lower.times_ms[i - 1]), float(lower.times_ms[i]), float(lower.times_ms[i + 1]))
@@ -376,10 +383,10 @@ def lowest(losses: Matrix, column: int) -> float:
     return float(losses[k, 0] + (np.clip(-b / (2 * a), -step, step) if a > 0 else 0.0))
 
 
-def align(pair: PairedRecording, settings: AlignmentSettings | None = None) -> Alignment:
+def align(pair: PairedRecording, settings: AlignmentSettings | None = None, *, progress: bool = False) -> Alignment:
     """Transform and shift of a pair. Raises :class:`KitError`, one line, for pairs that cannot be aligned."""
     settings = settings or AlignmentSettings()
-    aligner = _Aligner(pair, settings)
+    aligner = _Aligner(pair, settings, progress)
     start_ms = aligner.start_ms
     extrinsic, shift_ms, seen, near = aligner.both(aligner.extrinsic(start_ms), start_ms)
     away = np.linalg.norm(project(_moved(near.points_mm, extrinsic), pair.lower.intrinsics) - near.at(shift_ms), axis=1)

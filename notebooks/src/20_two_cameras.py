@@ -52,7 +52,7 @@ settings = PairSettings(seconds=work.profile.pair_seconds, lower_fps=12.0, highe
 modules = ["facedepth_kit.cameras.simulated.paired_recordings"]
 folder = work.cache_folder("pair", f"{seed} {settings}", modules)
 if not (folder / "truth" / "truth.json").is_file():
-    simulate_pair(folder, seed=seed, number=1, settings=settings, overwrite=True)
+    simulate_pair(folder, seed=seed, number=1, settings=settings, overwrite=True, progress=True)
 pair = PairedRecording(folder)
 print(len(pair.lower), "and", len(pair.higher), "frames; intervals of the first camera (ms):")
 print((pair.lower.times_ms[1:8] - pair.lower.times_ms[:7]).round(1))
@@ -82,14 +82,15 @@ work.show(figure, width=1000)
 # ## Align by hand
 #
 # The better camera's picture is laid over the other one in squares. Where both fit, lines run on from square to
-# square. Try the sliders, then let the button show what the search of the next section finds.
+# square. Try the sliders, then let the button show what the search of the next section finds. That search runs first
+# and takes about half a minute.
 
 # %%
 from facedepth_kit.panels.alignment import alignment_panel
 from facedepth_kit.sequences.alignment import AlignmentSettings, align
 
 search = AlignmentSettings(timing_frames=work.profile.pair_frames)
-found = align(pair, search)
+found = align(pair, search, progress=True)
 panel = alignment_panel(pair, found)
 panel
 

@@ -52,7 +52,7 @@ settings = PairSettings(seconds=min(work.profile.pair_seconds, 4.0), lower_fps=7
 modules = ["facedepth_kit.cameras.simulated.paired_recordings"]
 folder = work.cache_folder("turn", f"{seed} {settings}", modules)
 if not (folder / "truth" / "truth.json").is_file():
-    simulate_pair(folder, seed=seed, number=1, settings=settings, overwrite=True)
+    simulate_pair(folder, seed=seed, number=1, settings=settings, overwrite=True, progress=True)
 fusion = FusionSettings()
 turn = read_turn(PairedRecording(folder), fusion)
 print(len(turn.pair.lower), "frames, of which", turn.picked, "are fused")

@@ -297,12 +297,20 @@ def _moments(times_s: Matrix, clock_ms: float) -> list[float]:
 
 
 def simulate_pair(
-    folder: str | Path, *, seed: int, number: int, settings: PairSettings | None = None, overwrite: bool = False
+    folder: str | Path,
+    *,
+    seed: int,
+    number: int,
+    settings: PairSettings | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
 ) -> PairTruth:
     """Write one paired recording, and apart from it its truth; the same ``seed`` and ``number``, the same bytes.
 
     Person ``number`` is recorded in room ``number % 6``. Raises :class:`KitError` where ``folder`` holds a recording.
     """
+    from tqdm.auto import tqdm
+
     settings = settings or PairSettings()
     folder = Path(folder)
     rng = np.random.default_rng([seed, number, 0])
@@ -334,7 +342,7 @@ def simulate_pair(
 
     def frames(times_s: Matrix, of: Intrinsics, into: Matrix) -> Iterator[tuple[FloatArray, Picture, Mask]]:
         fixed = _seen_from(surroundings, distance_mm, into)
-        for time in times_s:
+        for time in tqdm(times_s, desc="simulating", unit="frame", disable=not progress, leave=False):
             mesh = actor.mesh(begin_s + float(time))
             body = ColouredMesh(mesh, actor.colours, np.zeros(len(mesh.vertices_mm), np.float32), "body")
             view = render_view([*_seen_from([body], distance_mm, into), *fixed], _camera(of), light)
