@@ -25,6 +25,7 @@ from facedepth_kit.cameras.simulated.sensors import ActiveStereo, SensorSettings
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, DepthRange, Mask, to_millimetres, to_unit
 from facedepth_kit.enhancers.frames import recording_enhancer
+from facedepth_kit.enhancers.learned import network_gradient
 from facedepth_kit.evaluation.decisions import apcer, bpcer, error_curve, interval, threshold_at_bpcer
 from facedepth_kit.evaluation.falsification import falsification
 from facedepth_kit.evaluation.landmarks import Points
@@ -168,8 +169,6 @@ class System:
             return lambda unit, weight: weight
         if enhancers.get(self.name).kind != "learned" or self.name == "DDRNet-dn":
             return None
-        from facedepth_kit.enhancers.learned import network_gradient
-
         return network_gradient(self.name)
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import own_networks_dir, write_folder_atomically
 from facedepth_kit.networks.cards import ModelCard, load_checked, network_files
+from facedepth_kit.networks.forward import compiled_forward
 from facedepth_kit.networks.small import SMALL_SIZES, build_small, parts
 
 if TYPE_CHECKING:
@@ -67,8 +68,6 @@ def export(name: str, images: FloatArray, *, overwrite: bool = False) -> dict[st
     folder = export_folder(name)
     if folder.exists() and not overwrite:
         raise KitError(f"{folder}: exists, expected a new name or --overwrite")
-    from facedepth_kit.networks.forward import compiled_forward
-
     model = build_small(card.size, head_channels=card.head_channels)
     load_checked(model, card_path)
     with write_folder_atomically(folder) as temporary:
