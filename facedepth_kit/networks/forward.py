@@ -27,6 +27,7 @@ def compiled_forward(model: keras.Model) -> Callable[[FloatArray], FloatArray]:
 
     signature = [tf.TensorSpec(model.input_shape, tf.float32)]
     forward = tf.function(lambda images: model(images, training=False), input_signature=signature)
+    forward = forward.get_concrete_function()  # called itself, TensorFlow would warn of the fifth network
     return lambda images: np.asarray(forward(tf.constant(images)))
 
 
