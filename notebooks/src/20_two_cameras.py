@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Two cameras at once
 #
-# *Part 6: Learning from a better camera*
+# *Part 6: Beyond the first paper*
 #
 # **Goal.** Record a person with two depth cameras that know nothing of each other, and bring the better camera's
 # frames into the other one's view. This is how Shabanov et al. (the kit's second paper, sections 3 and 4) get training

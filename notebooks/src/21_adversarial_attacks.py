@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Can an enhancer be fooled?
 #
-# *Part 4: Cameras and attacks*
+# *Part 6: Beyond the first paper*
 #
 # **Goal.** Change a depth image by no more than its sensor's own noise, so that the enhancer does what an attacker
 # wants: be wrong, invent, or turn a print into a face. The paper names this as future work.

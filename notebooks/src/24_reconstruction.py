@@ -11,7 +11,7 @@
 # %% [markdown]
 # # From seven frames to a surface
 #
-# *Part 6: Learning from a better camera*
+# *Part 6: Beyond the first paper*
 #
 # **Goal.** Turn a person by 90 degrees in front of the lower-quality camera, fuse seven of its depth frames into one
 # surface, and measure how far that surface is from the true one: from raw depth and from better depth (section 7 and
