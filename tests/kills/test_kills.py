@@ -7,7 +7,7 @@ import pytest
 
 from tests.kills.__main__ import WORK
 
-# What the SDK plays back from a file was not the same twice on a busy machine: `make kill` tries it, this test does not.
+# What the SDK played back from a file differed once on a busy machine: `make kill` tries that, this test does not.
 TRIED = [name for name in WORK if name != "record"]
 
 
