@@ -157,7 +157,7 @@ def synthetic() -> str:
         f"RMSE over the face on {pairs} that no network has seen, beside the paper's. Ours are rendered from\n"
         "the kit's own parametric faces, the paper's come from MegaFace photos made 3D by PRNet. So compare ranks and\n"
         "sizes, not digits.\n"
-        f"{fill(training_remark(), 118)}\n"
+        f"{fill(training_remark(), 118, break_on_hyphens=False)}\n"
     )
 
 
