@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from facedepth_kit.cli.options import COUNT, PATH, SIZE, SMALL_COUNT, TIME, UNIT_MM, weights_folder
+from facedepth_kit.cli.options import COUNT, PATH, SIZE, SMALL_COUNT, TIME, UNIT_MM, gathered, weights_folder
 from facedepth_kit.cli.terminal import complain, say
 from facedepth_kit.common.errors import KitError
 
@@ -32,7 +31,9 @@ class CameraOptions:
     fps: int
 
 
-CAMERA_OPTIONS = (
+camera_options = gathered(
+    CameraOptions,
+    "camera",
     click.option("--serial", metavar="NUMBER", help="That camera, where there are several."),
     click.option(
         "--size", type=SIZE, default=(1280, 720), metavar="WxH", help="Of the camera's streams (default: 1280x720)."
@@ -41,19 +42,6 @@ CAMERA_OPTIONS = (
         "--fps", type=SMALL_COUNT, default=30, metavar="N", help="The camera's frames a second (default: 30)."
     ),
 )
-
-
-def camera_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options above to a command, which gets them as one argument, ``camera``."""
-
-    @functools.wraps(command)
-    def with_camera(**given: Any) -> int:
-        camera = CameraOptions(**{name: given.pop(name) for name in CameraOptions.__dataclass_fields__})
-        return command(**given, camera=camera)
-
-    for option in reversed(CAMERA_OPTIONS):
-        option(with_camera)
-    return with_camera
 
 
 def _camera_settings(camera: CameraOptions) -> Any:

@@ -10,9 +10,11 @@ A new command is a function decorated with :func:`click.command` that returns it
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -168,6 +170,24 @@ weights_folder = click.option(
     is_eager=True,
     callback=_use_weights,
 )
+
+
+def gathered(
+    into: type[Any], name: str, *options: Callable[..., Any]
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Add options to a command, which gets them as one argument of that name: a dataclass with a field for each."""
+
+    def add(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def with_one(**given: Any) -> int:
+            one = into(**{field: given.pop(field) for field in into.__dataclass_fields__})
+            return command(**given, **{name: one})
+
+        for option in reversed(options):
+            option(with_one)
+        return with_one
+
+    return add
 
 
 def refuse_existing(output: Path | None, overwrite: bool) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from facedepth_kit.cli.options import COUNT, EXISTING_FOLDER, PATH, OneOf, refuse_existing
+from facedepth_kit.cli.options import COUNT, EXISTING_FOLDER, PATH, OneOf, gathered, refuse_existing
 from facedepth_kit.cli.terminal import complain, say
 from facedepth_kit.common.errors import KitError
 
@@ -39,7 +37,9 @@ class PhotoSource:
         return PRNet(self.prnet_root, checkpoint=self.prnet_checkpoint)
 
 
-SOURCE_OPTIONS = (
+photo_source = gathered(
+    PhotoSource,
+    "source",
     click.option(
         "--mesh-source",
         type=OneOf("prnet", "mediapipe"),
@@ -65,19 +65,6 @@ SOURCE_OPTIONS = (
         help="Which faces of a photo: largest (default), all, or whole: it is itself the crop of one.",
     ),
 )
-
-
-def photo_source(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options above to a command, which gets them as one argument, ``source``."""
-
-    @functools.wraps(command)
-    def with_source(**given: Any) -> int:
-        source = PhotoSource(**{name: given.pop(name) for name in PhotoSource.__dataclass_fields__})
-        return command(**given, source=source)
-
-    for option in reversed(SOURCE_OPTIONS):
-        option(with_source)
-    return with_source
 
 
 def synthesize_from_photos(

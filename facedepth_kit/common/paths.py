@@ -100,24 +100,28 @@ def write_atomically(path: str | Path, overwrite: bool = False) -> Iterator[Path
 
 
 @contextmanager
-def write_folder_atomically(path: str | Path, *, inside: str = "") -> Iterator[Path]:
+def write_folder_atomically(path: str | Path, *, inside: str = "", overwrite: bool = False) -> Iterator[Path]:
     """Yield a hidden folder beside ``path`` to fill, and rename it to ``path`` at the end; removed on an exception.
 
-    ``inside`` names the folder in it that is to be renamed, where it is not the whole. Files in it are on the disk if
-    :func:`write_atomically` wrote them. Raises :class:`KitError` when the disk is full.
+    ``inside`` names the folder in it that is to be renamed, where it is not the whole. With ``overwrite`` it takes the
+    place of a folder of that name, which is removed afterwards. Files in it are on the disk if :func:`write_atomically`
+    wrote them. Raises :class:`KitError` when the disk is full.
     """
     path = Path(path)
-    temporary = _temporary(path)
+    temporary, old = _temporary(path), _temporary(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
         _to_disk(temporary / inside)
+        if overwrite and path.is_dir():
+            os.replace(path, old)
         os.replace(temporary / inside, path)
         _to_disk(path.parent)
     except OSError as error:
         raise _full(path, error) from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_temporary(folder: Path) -> None:

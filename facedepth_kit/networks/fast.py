@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -70,11 +69,10 @@ def export(name: str, images: FloatArray, *, overwrite: bool = False) -> dict[st
         raise KitError(f"{folder}: exists, expected a new name or --overwrite")
     model = build_small(card.size, head_channels=card.head_channels)
     load_checked(model, card_path)
-    with write_folder_atomically(folder) as temporary:
+    with write_folder_atomically(folder, overwrite=overwrite) as temporary:
         _convert(model, temporary)
         about = {"name": name, "sha256": card.sha256} | compare(compiled_forward(model), forward(temporary), images)
         (temporary / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
     return about
 
 

@@ -57,6 +57,18 @@ def test_a_folder_is_never_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_an_old_folder_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "export"
+    for content in ("old", "new"):
+        with paths.write_folder_atomically(target, overwrite=True) as temporary:
+            (temporary / content).write_text(content)
+            assert not target.exists() or [path.name for path in target.iterdir()] == ["old"]
+    with pytest.raises(RuntimeError), paths.write_folder_atomically(target, overwrite=True):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert [path.name for path in target.iterdir()] == ["new"]
+
+
 def test_files_get_the_permissions_that_any_new_file_gets(tmp_path: Path) -> None:
     with paths.write_atomically(tmp_path / "ours") as temporary:
         temporary.write_text("")
