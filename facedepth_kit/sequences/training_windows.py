@@ -121,10 +121,15 @@ class AlignedPair:
         return np.flatnonzero((times >= shifted[0] - 1) & (times <= shifted[-1] + 1))
 
     def target(self, index: int) -> Target:
-        """The better camera's nearest frame (equation 2) in the worse one's view (equation 3)."""
+        """The better camera's nearest frame (equation 2) in the worse one's view (equation 3): the person alone.
+
+        What the better camera sees behind the person would otherwise arrive where the worse one sees the person's side.
+        """
         lower, higher = self.pair.lower, self.pair.higher
         j = int(nearest_frames(lower.times_ms[[index]], higher.times_ms, self.alignment.shift_ms)[0])
-        arrived = reproject(higher.read(j).depth_mm, higher.intrinsics, self.alignment.extrinsic, lower.intrinsics)
+        seen = higher.read(j).depth_mm
+        person = np.where(person_by_depth(seen), seen, np.float32(np.nan))
+        arrived = reproject(person, higher.intrinsics, self.alignment.extrinsic, lower.intrinsics)
         away = float(abs(higher.times_ms[j] + self.alignment.shift_ms - lower.times_ms[index]))
         return Target(arrived.depth_mm, away)
 

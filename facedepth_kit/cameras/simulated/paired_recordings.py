@@ -76,8 +76,8 @@ class PairSettings:
     chair_turn_deg: float | None = None
     performance_s: float | None = None
     distance_mm: tuple[float, float] = (1400.0, 1900.0)
-    lower_patch_mm: float = 70.0
-    lower_fine_mm: float = 6.0
+    lower_patch_mm: float = 80.0
+    lower_fine_mm: float = 7.0
     lower_patch_px: float = 11.0
 
     def __post_init__(self) -> None:
