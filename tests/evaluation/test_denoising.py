@@ -112,6 +112,7 @@ def test_a_simulated_recording_is_as_wrong_as_the_papers_and_its_target_is_not(t
         raw, target = (np.abs(one - frame.true_mm)[frame.scored] for one in (frame.depth_mm, frame.target_mm))
         assert 30 < raw.mean() < 90
         assert np.median(target) < 10
+        assert (target > 100).mean() < 0.01  # no background beside the person's outline
     small = build_windows([test.pair.folder], tmp_path / "windows", truly_aligned=True, progress=False).recordings[0]
     assert len(small) == len(test.frames)
     assert small.session.person == "5/0"
