@@ -23,6 +23,7 @@ from facedepth_kit.common.files import FILE_BYTES, read_file, refuse_irregular
 
 Array = npt.NDArray[Any]
 TEXT = "text"
+LONGEST_HEADER = 16_384  # bytes
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def read_npy(path: str | Path, kind: Kind | None = None, *, mapped: bool = False
     refuse_irregular(path, expected, whole=False)
     try:
         with path.open("rb") as file:
-            header = _read_header(file, path.stat().st_size, str(path), kind)
+            header = _read_header(io.BytesIO(file.read(LONGEST_HEADER)), path.stat().st_size, str(path), kind)
     except FileNotFoundError:
         raise KitError(f"{path}: found no such file, expected {expected}") from None
     except OSError as error:

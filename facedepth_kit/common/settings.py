@@ -88,7 +88,7 @@ def settings_hash(settings: Any) -> str:
 
 
 def _check_values(values: Any, name: str) -> None:
-    """Refuse what is too deep, too much (aliases count each time) or no number that can be computed with."""
+    """Refuse what is too deep, too much (aliases count each time), no number to compute with or no word."""
     waiting, seen = [(values, name.rstrip("."), 0)], 0
     while waiting:
         value, place, depth = waiting.pop()
@@ -103,6 +103,8 @@ def _check_values(values: Any, name: str) -> None:
             waiting += [(one, place, depth + 1) for one in value]
         elif isinstance(value, int | float) and not abs(value) <= LARGEST:
             raise KitError(f"{place}: found {_shown(value)}, expected a number of at most {LARGEST:g}")
+        elif isinstance(value, str) and not value.isprintable():
+            raise KitError(f"{place}: found {_shown(value)}, expected a word")
 
 
 def _check_names(kind: Any, values: Any, name: str) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import refuse_irregular
 from facedepth_kit.common.paths import write_atomically
 
 if TYPE_CHECKING:  # pandas takes a third of a second to import
@@ -66,6 +67,7 @@ def read_table(path: Path, *, texts: Sequence[str] = ()) -> DataFrame:
     """
     import pandas as pd
 
+    refuse_irregular(path, "a table (CSV)")
     try:
         table = pd.read_csv(
             path,

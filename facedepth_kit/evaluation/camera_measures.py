@@ -23,6 +23,7 @@ from facedepth_kit.cameras.recorded.sources import Recordings
 from facedepth_kit.common.arrays import Kind, read_npz
 from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.depth import SIZE, DepthImage, DepthRange
 from facedepth_kit.evaluation.falsification import falsification
@@ -250,12 +251,12 @@ def read_measures(path: Path) -> list[Measures]:
     """
     names = [field.name for field in fields(Measures)]
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, "a CSV of measures per image").decode("utf-8")
         header, *lines = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
         if header != names:
             raise ValueError(f"columns {header[:3]}")
         return [_parsed(line) for line in lines]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise KitError(f"{path}: found {error}, expected a CSV of measures per image") from error
 
 

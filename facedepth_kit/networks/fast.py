@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.paths import own_networks_dir, write_folder_atomically
 from facedepth_kit.networks.cards import ModelCard, load_checked, network_files
@@ -48,7 +49,7 @@ def exported(name: str) -> bool:
     about, (card, _) = export_folder(name) / ABOUT, network_files(name)
     if not (installed() and about.is_file() and card.is_file()):
         return False
-    return json.loads(about.read_text(encoding="utf-8")).get("sha256") == ModelCard.read(card).sha256
+    return read_json(about, dict[str, Any]).get("sha256") == ModelCard.read(card).sha256
 
 
 def export(name: str, images: FloatArray, *, overwrite: bool = False) -> dict[str, Any]:

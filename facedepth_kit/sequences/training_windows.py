@@ -6,7 +6,6 @@ farther away in time than asked has no target (section 5). A store holds one fil
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.cameras.simulated.paired_recordings import TRUTH, read_clean_depth, read_truth
+from facedepth_kit.common.declared import read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.parts import open_parts, read_description
 from facedepth_kit.networks.cards import Faces
@@ -52,13 +52,9 @@ def read_session(folder: str | Path) -> Session:
     if not path.is_file() and (Path(folder) / TRUTH).is_dir():
         truth = read_truth(folder)
         return Session(f"{truth.seed}/{truth.person}", f"{truth.seed}/{truth.room}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Session(str(content["person"]), str(content["room"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KitError(
-            f'{path}: found no readable session ({error}), expected {{"person": ..., "room": ...}}'
-        ) from None
+    if not path.exists():
+        raise KitError(f'{path}: found no such file, expected {{"person": ..., "room": ...}}')
+    return read_json(path, Session)
 
 
 def folds(sessions: Sequence[Session]) -> tuple[list[int], list[int]]:

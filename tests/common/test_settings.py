@@ -57,6 +57,7 @@ def test_what_is_missing_keeps_its_default(tmp_path: Path) -> None:
         ("inner: {shift_mm: -.inf}", "inner.shift_mm: found -inf, expected a number"),
         ("inner: {size_px: [5, 1]}", "size_px: found [5.0, 1.0], expected the lower end first"),
         ("inner: {size_px: [5]}", "inner.size_px: found [5], expected 2 values"),
+        (r'kinds: ["\ud800"]', r"kinds: found '\ud800', expected a word"),
         ("inner: {size_px: [-3, -3]}", "size_px: found [-3.0, -3.0], expected 0 to 100"),
         ("inner: {print_share: 1.5}", "print_share: found 1.5, expected 0 to 1"),
         ("inner: {sise_px: [1, 2]}", "inner.sise_px: unknown setting, expected one of size_px"),

@@ -1,4 +1,4 @@
-"""``python -m tests.damage [--cases 10000] [--seed 1] [--case N] [--table CSV]``, or ``make fuzz``.
+"""``python -m tests.damage [--cases 10000] [--seed 1] [--case N] [--jobs N] [--table CSV]``, or ``make fuzz``.
 
 Each case copies whole files, damages one or two of them by a seeded generator, and goes through a real door of the kit
 (tests/damage/doors.py). It may end well or with its one line, never with a traceback, a crash, a hang, a changed input,
@@ -24,6 +24,7 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -152,40 +153,61 @@ def _serve(numbers: list[int], seed: int, order: list[Door], whole: Path, pipe: 
     shutil.rmtree(place, ignore_errors=True)
 
 
-def run_cases(numbers: list[int], seed: int, order: list[Door], whole: Path) -> Iterator[tuple[int, str, str, float]]:
-    """Run cases in a process; another takes over where one crashes, hangs or has grown."""
-    waiting = list(numbers)
-    while waiting:
-        reading, writing = os.pipe()
-        sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            os.close(reading)
-            try:
-                with os.fdopen(writing, "w") as pipe:
-                    _serve(waiting, seed, order, whole, pipe)
-            finally:
-                os._exit(0)
-        os.close(writing)
-        begun, outcome = None, "crash"
-        with os.fdopen(reading) as pipe:
-            while True:
-                if not select.select([pipe], [], [], 2 * LONGEST_S)[0]:
-                    outcome = "hang"
-                    break
-                line = pipe.readline()
-                if not line:
-                    break
-                begun, *result = json.loads(line)
+@dataclass
+class _Server:
+    """A process that runs cases, and those that it has left to do."""
+
+    child: int
+    pipe: int
+    waiting: list[int]
+    begun: int | None = None
+    text: bytes = b""
+
+
+def _start(waiting: list[int], seed: int, order: list[Door], whole: Path) -> _Server:
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        try:
+            with os.fdopen(writing, "w") as pipe:
+                _serve(waiting, seed, order, whole, pipe)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    return _Server(child, reading, waiting)
+
+
+def run_cases(
+    numbers: list[int], seed: int, order: list[Door], whole: Path, jobs: int
+) -> Iterator[tuple[int, str, str, float]]:
+    """Run cases in processes side by side; another takes over where one crashes, hangs or has grown."""
+    serving = [_start(numbers[job::jobs], seed, order, whole) for job in range(min(jobs, len(numbers)))]
+    while serving:
+        ready = select.select([one.pipe for one in serving], [], [], 2 * LONGEST_S)[0]
+        for one in list(serving):
+            if ready and one.pipe not in ready:
+                continue
+            data = os.read(one.pipe, 1 << 16) if ready else b""
+            *lines, one.text = (one.text + data).split(b"\n")
+            for line in lines:
+                one.begun, *result = json.loads(line)
                 if result:
-                    waiting.remove(begun)
-                    yield begun, *result
-                    begun = None
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if begun is not None:
-            waiting.remove(begun)
-            yield begun, outcome, f"status {status}", 0.0
+                    one.waiting.remove(one.begun)
+                    yield one.begun, *result
+                    one.begun = None
+            if data:
+                continue
+            serving.remove(one)
+            os.close(one.pipe)
+            os.kill(one.child, signal.SIGKILL)
+            _, status = os.waitpid(one.child, 0)
+            if one.begun is not None:
+                one.waiting.remove(one.begun)
+                yield one.begun, "crash" if ready else "hang", f"status {status}", 0.0
+            if one.waiting:
+                serving.append(_start(one.waiting, seed, order, whole))
 
 
 def table(counts: Mapping[str, Counter[str]]) -> list[dict[str, object]]:
@@ -203,6 +225,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides the damage (default: the time)")
     parser.add_argument("--case", type=int, action="append", help="this one only, with all that it says")
     parser.add_argument("--door", help="only cases of doors with this in their names")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes side by side (default: one a core)")
     parser.add_argument("--table", type=Path, help="write the counts there, too")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("FACEDEPTH_SILENCE_S", "20")
@@ -231,10 +254,11 @@ def main(arguments: list[str]) -> int:
                 finally:
                     os._exit(code)
             assert os.waitpid(child, 0)[1] == 0
-        for number, outcome, about, seconds in run_cases(numbers, chosen.seed, order, whole):
+        for number, outcome, about, seconds in run_cases(numbers, chosen.seed, order, whole, chosen.jobs):
             door = order[number % len(order)].name
             counts[door][outcome] += 1
             spent[door] += seconds
+            spent["all"] += seconds
             if chosen.table is not None and sum(one.total() for one in counts.values()) % 100 == 0:
                 write_table(chosen.table, table(counts))  # a run that is cut short has its counts, too
             if outcome in OUTCOMES or chosen.case:

@@ -229,11 +229,8 @@ def _may_be_depth(path: Path) -> bool:
                 header = file.read(33)
                 return header[:8] != PNG or len(header) < 33 or header[24:26] == b"\x10\x00"
             if path.suffix.lower() == ".npy":
-                lib = np.lib.format
-                version = lib.read_magic(file)
-                read: Any = lib.read_array_header_1_0 if version == (1, 0) else lib.read_array_header_2_0
-                shape, _, dtype = read(file)
-                return _holds_depth(dtype, shape)
+                stored = read_npy(path, mapped=True)
+                return _holds_depth(stored.dtype, stored.shape)
             import tifffile
 
             page: Any = tifffile.TiffFile(file).pages[0]

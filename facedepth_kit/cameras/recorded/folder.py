@@ -16,6 +16,7 @@ intrinsics a frame) and the hand-placed points (``landmarks.json``) of Kinect v2
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -38,8 +39,9 @@ from facedepth_kit.cameras.recorded.depth_files import (
     read_picture,
 )
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
-from facedepth_kit.common.declared import decode_json, read_json
+from facedepth_kit.common.declared import LONGEST_FILE, decode_json, read_json
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 from facedepth_kit.common.parts import only_run
 from facedepth_kit.common.paths import write_atomically
 
@@ -459,11 +461,8 @@ def read_metadata(folder: Path) -> RecordingMetadata:
 def _read_lines(path: Path) -> dict[str, DescribedFrame]:
     """Frames of a recording that was not closed; its last line may be half written."""
     frames: dict[str, DescribedFrame] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return frames
-    for line in lines:
+    lines = read_file(path, "a line of JSON a frame", most=LONGEST_FILE) if os.path.lexists(path) else b""
+    for line in lines.splitlines():
         try:
             entry = decode_json(path, line, DescribedFrame)
         except KitError:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from facedepth_kit.cameras.recorded.depth_files import read_picture
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.faces.people.landmarks import MARK_NAMES
 
@@ -360,15 +361,7 @@ def read_marks(path: str | Path) -> npt.NDArray[np.float64]:
 
 
 def _read_text(path: Path, largest: int) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > largest:
-            raise KitError(f"{path}: found {size} bytes, expected a text of at most {largest}")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise KitError(f"{path}: found no such file, expected it as in KinectFaceDB") from None
-    except OSError as error:
-        raise KitError(f"{path}: found a file that cannot be read ({error.strerror})") from None
+    data = read_file(path, "a text as in KinectFaceDB", most=largest)
     if not data.strip():
         raise KitError(f"{path}: found an empty file, expected a text of numbers")
     return data

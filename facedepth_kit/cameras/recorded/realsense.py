@@ -31,6 +31,7 @@ from facedepth_kit.common.realsense_sdk import realsense_sdk
 
 BAG_SUFFIXES = (".bag", ".db3")
 LIBRARY = "the RealSense SDK"
+LONGEST_RECORD = 1_000_000  # bytes of a record in the index of a bag
 # Auto exposure of a D400 settles within half a second.
 SETTLING_FRAMES = 15
 
@@ -369,7 +370,7 @@ def _depth_count(path: Path) -> int:
 def _ros1_depth_count(path: Path) -> int:
     """Count by the index at the end of a ROS 1 bag (format 2.0): connections first, then what each chunk holds."""
     with path.open("rb") as file:
-        if not file.readline().startswith(b"#ROSBAG V2.0"):
+        if not file.readline(100).startswith(b"#ROSBAG V2.0"):
             raise ValueError("no ROS 1 bag")
         header, _ = _ros1_record(file)
         file.seek(struct.unpack("<Q", header["index_pos"])[0])
@@ -402,4 +403,7 @@ def _ros1_block(file: Any) -> bytes:
     length = file.read(4)
     if len(length) < 4:
         raise EOFError
-    return bytes(file.read(struct.unpack("<I", length)[0]))
+    (count,) = struct.unpack("<I", length)
+    if count > LONGEST_RECORD:
+        raise ValueError("no index of a bag")
+    return bytes(file.read(count))

@@ -324,6 +324,7 @@ def as_table_1(counts: Counts) -> dict[str, dict[str, int]]:
 
 def kept_photos(table: str | Path) -> Callable[[str], bool]:
     """Whether a photo (by its path in the folder) has passed, from a CSV file of :func:`screen`."""
+    refuse_irregular(Path(table), "a CSV file")
     try:
         with Path(table).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)

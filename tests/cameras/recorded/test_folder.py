@@ -111,6 +111,15 @@ def test_a_killed_recorder_leaves_a_readable_recording(tmp_path: Path) -> None:
     assert len(list(RecordingFolder(folder))) == len(frames)
 
 
+def test_lines_of_three_gigabytes_are_refused_unread(tmp_path: Path, rng: np.random.Generator) -> None:
+    with FolderWriter(tmp_path, unit_mm=0.1) as writer:
+        writer.write(frame(rng, "1"))
+    with (tmp_path / "frames.jsonl").open("wb") as file:
+        file.truncate(3_000_000_000)
+    with pytest.raises(KitError, match=r"frames\.jsonl: found 3,000,000,000 bytes, expected .* at most"):
+        RecordingFolder(tmp_path)
+
+
 def test_an_exception_closes_the_recording(tmp_path: Path, rng: np.random.Generator) -> None:
     with pytest.raises(ZeroDivisionError), FolderWriter(tmp_path, unit_mm=0.1) as writer:
         writer.write(frame(rng, "1", variant="x"))
