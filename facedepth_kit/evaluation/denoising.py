@@ -213,8 +213,13 @@ def average_by_flow(predictions: Sequence[FloatArray], pictures: Sequence[Pictur
 class Errors:
     """Sums of absolute and squared errors against the better sensor and the truth, by bins of the input's error."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, npt.NDArray[np.float64]] = {}
+    def __init__(self, sums: Mapping[str, npt.ArrayLike] | None = None) -> None:
+        self._sums = {method: np.asarray(one, np.float64) for method, one in (sums or {}).items()}
+
+    @property
+    def sums(self) -> dict[str, list[list[float]]]:
+        """What has been counted, to be kept and gone on with: the argument of another one."""
+        return {method: one.tolist() for method, one in self._sums.items()}
 
     def add(self, method: str, frame: DenoisingFrame, result_mm: FloatArray) -> None:
         """Count a method's result for a frame. Raises :class:`KitError` where it has holes among what is scored."""
@@ -259,40 +264,74 @@ class Errors:
         return lines
 
 
+class Flicker:
+    """How much the error at a pixel changes from one frame to the next: what a viewer sees shimmer."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._count = 0
+        self._before: tuple[Mask, dict[str, FloatArray]] | None = None
+
+    def begin(self) -> None:
+        """Another recording: its first frame has none before it."""
+        self._before = None
+
+    def add(self, person: Mask, true_mm: FloatArray, results: Mapping[str, FloatArray]) -> None:
+        """Count the next frame's results over the person's pixels that every method knows in both frames."""
+        errors = {method: result - true_mm for method, result in results.items()}
+        known = person & np.all([np.isfinite(error) for error in errors.values()], axis=0)
+        if self._before is not None:
+            where = known & self._before[0]
+            self._count += int(where.sum())
+            for method, error in errors.items():
+                change = np.abs(error - self._before[1][method])[where].sum(dtype=np.float64)
+                self._sums[method] = self._sums.get(method, 0.0) + float(change)
+        self._before = known, errors
+
+    def means_mm(self) -> dict[str, float]:
+        """The mean change by method; nan without two frames in a row."""
+        return {method: total / self._count if self._count else float("nan") for method, total in self._sums.items()}
+
+
 def score_recording(
     errors: Errors,
     aligned: AlignedPair,
     methods: Mapping[str, Callable[[DenoisingFrame], FloatArray]],
-    single: FrameDenoiser,
-    memory: FrameDenoiser,
+    denoisers: Mapping[str, FrameDenoiser],
     *,
-    names: tuple[str, str, str] = ("Ours (basic)", "Ours (LSTM)", "M1 averaged by flow (ours)"),
+    averaged: Mapping[str, str] | None = None,
+    flicker: Flicker | None = None,
     every: int = 1,
     near_ms: float = 15.0,
 ) -> list[tuple[DenoisingFrame, dict[str, FloatArray]]]:
     """Run all methods over a recording in the order of time; every ``every``-th frame with a target counts.
 
-    Returns the frames that counted with what each method made of them.
+    ``averaged`` names an average by flow after the denoiser that it averages. ``flicker`` counts all frames of a
+    simulated recording. Returns the frames that counted with what each method made of them.
     """
     kept: list[tuple[DenoisingFrame, dict[str, FloatArray]]] = []
-    memory.forget()
-    predictions: list[FloatArray] = []
-    pictures: list[Picture] = []
+    for denoiser in denoisers.values():
+        denoiser.forget()
+    if flicker is not None:
+        flicker.begin()
+    shots: list[tuple[Picture, dict[str, FloatArray]]] = []
     for number, i in enumerate(aligned.frames):
         shot = aligned.pair.lower.read(int(i))
-        person, _ = person_and_truth(aligned.pair, int(i), shot)
-        basic = single(shot.depth_mm, shot.picture, person)
-        full = memory(shot.depth_mm, shot.picture, person)
-        predictions, pictures = [*predictions, basic][-AVERAGED:], [*pictures, shot.picture][-AVERAGED:]
+        person, true_mm = person_and_truth(aligned.pair, int(i), shot)
+        made = {name: run(shot.depth_mm, shot.picture, person) for name, run in denoisers.items()}
+        shots = [*shots, (shot.picture, made)][-AVERAGED:]
+        pictures = [picture for picture, _ in shots]
+        results = {"Raw": shot.depth_mm, **made}
+        for name, of in (averaged or {}).items():
+            results[name] = average_by_flow([earlier[of] for _, earlier in shots], pictures, person)
+        if flicker is not None and true_mm is not None:
+            flicker.add(person, true_mm, results)
         if number % every != every - 1 or (frame := read_denoising_frame(aligned, int(i), near_ms)) is None:
             continue
-        results = {"Raw": frame.depth_mm, names[0]: basic, names[1]: full}
-        results[names[2]] = average_by_flow(predictions, pictures, person)
-        box = frame.box
         part = cut_out(frame)
         for method, run in methods.items():
             results[method] = np.full(frame.depth_mm.shape, np.nan, np.float32)
-            results[method][box] = run(part)
+            results[method][frame.box] = run(part)
         for method, result in results.items():
             errors.add(method, frame, result)
         kept.append((frame, results))

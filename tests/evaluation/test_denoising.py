@@ -12,12 +12,14 @@ from facedepth_kit.evaluation.denoising import (
     DenoisingFrame,
     Errors,
     FilterSettings,
+    Flicker,
     average_by_flow,
     best_settings,
     filled,
     joint_median,
     read_denoising_frame,
     real_frame_row,
+    score_recording,
     simulated_tests,
     table_1_verdicts,
 )
@@ -60,6 +62,33 @@ def test_a_method_that_was_not_run_has_no_numbers_and_holes_are_refused() -> Non
     frame = noisy_frame()
     with pytest.raises(KitError, match="holes"):
         errors.add("BF", frame, np.full(frame.depth_mm.shape, np.nan, np.float32))
+
+
+def test_what_was_counted_is_gone_on_with() -> None:
+    frame, first = noisy_frame(), Errors()
+    first.add("Raw", frame, frame.depth_mm)
+    again = Errors(first.sums)
+    assert again.rows(["Raw"]) == first.rows(["Raw"])
+    again.add("BF", frame, frame.target_mm)
+    assert [row["mae_mm"] for row in again.rows(["Raw", "BF"])] == [first.rows(["Raw"])[0]["mae_mm"], 0.0]
+
+
+def test_flicker_by_hand() -> None:
+    true, person = np.full((4, 4), 1500, np.float32), np.ones((4, 4), bool)
+    flicker = Flicker()
+    for recording in ((10.0, 4.0, 4.0), (90.0, 90.0)):
+        flicker.begin()
+        for off in recording:
+            flicker.add(person, true, {"moving": true + np.float32(off), "still": true + 7})
+    assert flicker.means_mm() == {"moving": pytest.approx((6 + 0 + 0) / 3), "still": 0.0}
+
+
+def test_flicker_counts_pixels_that_are_known_in_both_frames() -> None:
+    true, person = np.full((1, 2), 1500, np.float32), np.ones((1, 2), bool)
+    flicker = Flicker()
+    flicker.add(person, true, {"a": np.array([[1510, np.nan]], np.float32)})
+    flicker.add(person, true, {"a": np.array([[1502, 1800]], np.float32)})
+    assert flicker.means_mm() == {"a": pytest.approx(8)}
 
 
 @pytest.mark.parametrize("name", [*FILTERS, MEDIAN])
@@ -113,6 +142,17 @@ def test_a_simulated_recording_is_as_wrong_as_the_papers_and_its_target_is_not(t
         assert 30 < raw.mean() < 90
         assert np.median(target) < 10
         assert (target > 100).mean() < 0.01  # no background beside the person's outline
+    flat = SingleFrames(lambda x: np.zeros((*x.shape[:3], 1), np.float32))
+    errors, flicker = Errors(), Flicker()
+    methods = {"target": lambda one: np.where(one.scored, one.target_mm, np.float32(0))}
+    averaged = {"averaged": "flat"}
+    kept = score_recording(errors, test, methods, {"flat": flat}, averaged=averaged, flicker=flicker, near_ms=100.0)
+    assert len(kept) == len(test.frames)
+    lines = {row["method"]: row["mae_mm"] for row in errors.rows(["Raw", "flat", "averaged", "target"])}
+    assert lines["target"] == 0
+    assert 0 < lines["flat"] < 400
+    assert set(flicker.means_mm()) == {"Raw", "flat", "averaged"}
+    assert flicker.means_mm()["Raw"] > flicker.means_mm()["flat"] > 0
     small = build_windows([test.pair.folder], tmp_path / "windows", truly_aligned=True, progress=False).recordings[0]
     assert len(small) == len(test.frames)
     assert small.session.person == "5/0"
