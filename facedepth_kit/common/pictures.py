@@ -97,8 +97,8 @@ def _by_pillow(data: bytes) -> npt.NDArray[np.generic]:
                 return np.asarray(picture).astype(np.uint16)
             alpha = picture.has_transparency_data
             mode = "L" if picture.mode in ("1", "L") and not alpha else "RGBA" if alpha else "RGB"
-            pixels = np.asarray(picture.convert(mode))
-    return pixels if mode == "L" else np.ascontiguousarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
+            pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
+    return pixels if mode == "L" else cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if alpha else cv2.COLOR_RGB2BGR)
 
 
 def read_pixels(path: Path, limit: Limit, expected: str) -> npt.NDArray[np.generic]:

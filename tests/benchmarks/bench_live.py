@@ -1,6 +1,7 @@
 """Speed of `facedepth live` on a folder of 640x480 frames, against its steps one after the other in the same run.
 
-`make bench` prints the tables. The goal on two cores: 15 frames a second or more, reading and decisions included.
+`make bench` prints the tables. The goal on two cores: 25 frames a second or more, reading and decisions
+included: 80 ms of CPU time a frame, which says more on a busy machine.
 """
 
 import time
@@ -24,7 +25,7 @@ from facedepth_kit.faces.tracking import FaceTracker
 from facedepth_kit.panels.live_view import draw
 
 FRAMES = 90
-ENHANCERS = ("DL-Kit-1", "DL-Delta-1", "Telea+bilateral", "None")
+ENHANCERS = ("DL-Kit-2", "DL-Kit-1", "DL-Delta-1", "Telea+bilateral", "None")
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +50,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def median_ms(work: Callable[[], object], rounds: int = 25) -> float:
+def median_ms(work: Callable[[], object], rounds: int = 25, clock: Callable[[], float] = time.perf_counter) -> float:
     work()
     times = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = clock()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
     return float(np.median(times)) * 1e3
 
 
@@ -74,7 +75,10 @@ def test_frames_a_second(folder: Path) -> None:
         "read two PNGs": lambda: recordings.read(recordings.names[0]),
         "face and landmarks": lambda: tracker(recording.picture),  # type: ignore[arg-type]
         "cut out the face": lambda: crop_face(recording, face),
-        **{f"enhance, {name}": lambda name=name: recording_enhancer(name)(crop.depth) for name in ENHANCERS},  # type: ignore[misc]
+        **{
+            f"enhance, {name}": lambda name=name: recording_enhancer(name, runs_fast=True)(crop.depth)
+            for name in ENHANCERS
+        },  # type: ignore[misc]
         "rules and relief": lambda: (
             geometric_pad(crop.depth, points),
             face_relief(crop.depth, points, crop.depth_range),
@@ -82,20 +86,21 @@ def test_frames_a_second(folder: Path) -> None:
         "draw the overlay": lambda: draw(frame),
     }
     times = {name: median_ms(work) for name, work in steps.items()}
-    print(f"\n{'one frame, alone':<34}{'ms':>8}")
+    print(f"\n{'one frame, alone':<34}{'ms':>8}{'CPU ms':>8}")
     for name, value in times.items():
-        print(f"{name:<34}{value:>8.1f}")
+        print(f"{name:<34}{value:>8.1f}{median_ms(steps[name], clock=time.process_time):>8.1f}")
     needed = [name for name in times if not name.startswith(("enhance", "draw"))]
-    print(f"\n{'facedepth live, 640x480':<34}{'a second':>9}{'ms':>8}{'of the steps added up':>23}   (goal: 15)")
+    print(f"\n{'facedepth live, 640x480':<34}{'a second':>9}{'ms':>8}{'CPU ms':>8}{'of all steps':>14}   (goal: 25)")
     for name in ENHANCERS:
         alone = sum(times[step] for step in needed) + times[f"enhance, {name}"]
-        began, count = 0.0, 0
+        began, worked, count = 0.0, 0.0, 0
         for frame in watch(recordings, LiveSettings(enhancer=name)):
             assert frame.face is not None
             count += 1
-            began = began or time.perf_counter()
+            began, worked = began or time.perf_counter(), worked or time.process_time()
         each_ms = (time.perf_counter() - began) / (count - 1) * 1e3
-        print(f"{name:<34}{1e3 / each_ms:>9.1f}{each_ms:>8.1f}{each_ms / alone:>23.2f}")
+        cpu_ms = (time.process_time() - worked) / (count - 1) * 1e3
+        print(f"{name:<34}{1e3 / each_ms:>9.1f}{each_ms:>8.1f}{cpu_ms:>8.1f}{each_ms / alone:>14.2f}")
 
 
 def test_kinectfacedb_text(tmp_path: Path) -> None:

@@ -160,7 +160,9 @@ def read_picture(path: str | Path, index: int | None = None) -> npt.NDArray[np.g
     picture = decode_picture(path, _read_bytes(path), FRAME_PX, "a colour or infrared picture")
     if picture.dtype not in (np.uint8, np.uint16):
         raise KitError(f"{path}: found pixels of {picture.dtype}, expected 8 or 16 bits a channel")
-    return picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., 2::-1])
+    if picture.ndim == 2:
+        return picture
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_BGR2RGB))
 
 
 def write_frame(path: str | Path, frame: Frame, *, overwrite: bool = False) -> None:
