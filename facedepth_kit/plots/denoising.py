@@ -63,9 +63,8 @@ def turned(depth_mm: FloatArray, middle_mm: float, camera: Intrinsics, angle_deg
     turn = rigid([0.0, np.sin(half), 0.0, np.cos(half)], [0.0, 0.0, 0.0])
     centre = np.array([0.0, 0.0, middle_mm])
     turn[:3, 3] = centre - turn[:3, :3] @ centre
-    return surface_picture(
-        Mesh(vertices.astype(np.float32), quad_triangles(quads.reshape(-1, 4))), camera, np.linalg.inv(turn)
-    )
+    surface = Mesh(vertices.astype(np.float32), quad_triangles(quads.reshape(-1, 4)))
+    return surface_picture(surface, camera, np.asarray(np.linalg.inv(turn), np.float64))
 
 
 def lettered_columns(rows: Sequence[Mapping[str, Picture | None]]) -> Figure:

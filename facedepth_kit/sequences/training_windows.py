@@ -116,17 +116,26 @@ class AlignedPair:
         times = self.pair.lower.times_ms
         return np.flatnonzero((times >= shifted[0] - 1) & (times <= shifted[-1] + 1))
 
+    def _partner(self, index: int) -> tuple[int, float]:
+        """The better camera's nearest frame (equation 2), and how many ms away it is."""
+        higher, moment = self.pair.higher.times_ms, self.pair.lower.times_ms[[index]]
+        j = int(nearest_frames(moment, higher, self.alignment.shift_ms)[0])
+        return j, float(abs(higher[j] + self.alignment.shift_ms - moment[0]))
+
+    def away_ms(self, index: int) -> float:
+        """How far in time a lower-quality frame's target is."""
+        return self._partner(index)[1]
+
     def target(self, index: int) -> Target:
         """The better camera's nearest frame (equation 2) in the worse one's view (equation 3): the person alone.
 
         What the better camera sees behind the person would otherwise arrive where the worse one sees the person's side.
         """
         lower, higher = self.pair.lower, self.pair.higher
-        j = int(nearest_frames(lower.times_ms[[index]], higher.times_ms, self.alignment.shift_ms)[0])
+        j, away = self._partner(index)
         seen = higher.read(j).depth_mm
         person = np.where(person_by_depth(seen), seen, np.float32(np.nan))
         arrived = reproject(person, higher.intrinsics, self.alignment.extrinsic, lower.intrinsics)
-        away = float(abs(higher.times_ms[j] + self.alignment.shift_ms - lower.times_ms[index]))
         return Target(arrived.depth_mm, away)
 
 
