@@ -21,9 +21,9 @@ def chequered(first: Picture, second: Picture, *, squares_px: int = SQUARES_PX) 
 
     Where the second one is black (nothing was reprojected there) the first one shows, darkened.
     """
-    rows, columns = np.indices(first.shape[:2]) // squares_px
-    use_second = ((rows + columns) % 2 == 1)[..., None]
-    missing = ~second.any(axis=-1, keepdims=True)
+    rows, columns = (np.arange(side) // squares_px for side in first.shape[:2])
+    use_second = ((rows[:, None] + columns) % 2 == 1)[..., None]
+    missing = np.bitwise_or.reduce(second, axis=-1, keepdims=True) == 0
     return np.where(use_second, np.where(missing, first // 3, second), first)
 
 

@@ -63,6 +63,19 @@ def project(points_mm: Matrix, camera: Intrinsics) -> Matrix:
 
 
 @numba.njit(cache=True)
+def _moved(points: Matrix, source: npt.NDArray[np.int64], extrinsic: Matrix) -> Matrix:
+    """Some of the points, moved; NumPy's product would start threads for so small a matrix, which takes longer."""
+    result = np.empty((len(source), 3))
+    for i in range(len(source)):
+        for k in range(3):
+            total = extrinsic[k, 3]
+            for j in range(3):
+                total += extrinsic[k, j] * points[source[i], j]
+            result[i, k] = total
+    return result
+
+
+@numba.njit(cache=True)
 def _splat(
     pixels: Matrix, depth: Matrix, source: npt.NDArray[np.int64], reach: Matrix, nearest: FloatArray,
     arrived: npt.NDArray[np.int64]
@@ -114,10 +127,10 @@ def reproject(depth_mm: FloatArray, camera: Intrinsics, extrinsic: Matrix, into:
     outline has there; where a nearer surface is sparser than the pixels, the background seen through it is dropped.
     """
     points = unproject(depth_mm, camera).reshape(-1, 3)
-    source = np.flatnonzero(np.isfinite(points[:, 2]))
-    moved = points[source] @ extrinsic[:3, :3].T + extrinsic[:3, 3]
+    source = np.flatnonzero(np.isfinite(points[:, 2])).astype(np.int64)
+    moved = _moved(points, source, np.ascontiguousarray(extrinsic, np.float64))
     ahead = moved[:, 2] > 1.0
-    moved, source = moved[ahead], source[ahead].astype(np.int64)
+    moved, source = moved[ahead], source[ahead]
     pixels = project(moved, into)
     scale = points[source, 2] / moved[:, 2]
     reach = 0.5 * scale[:, None] * (into.fx / camera.fx, into.fy / camera.fy)
