@@ -77,7 +77,7 @@ def record(
     if source is not None and bag is not None:
         raise KitError("--bag: found it beside --from, expected a camera to record")
     with ExitStack() as stack:
-        writer = FolderWriter(output, overwrite=overwrite)
+        writer = stack.enter_context(FolderWriter(output, overwrite=overwrite))
         recorded: realsense.RealSenseCamera | realsense.BagFile
         if source is not None:
             recorded = realsense.BagFile(source)
@@ -85,7 +85,6 @@ def record(
             device = realsense.find_camera(camera.serial)
             recorded = stack.enter_context(realsense.RealSenseCamera(_camera_settings(camera), device=device, bag=bag))
             say(f"{recorded.name}: recording, Ctrl-C ends it", error=True)
-        stack.enter_context(writer)
         written = 0
 
         def count(number: int) -> None:
@@ -140,12 +139,10 @@ def record_pair(
     with ExitStack() as stack:
         cameras, writers = [], []
         for serial, size, part in ((lower, lower_size, LOWER), (higher, higher_size, HIGHER)):
-            writers.append(FolderWriter(output / part, overwrite=overwrite))
+            writers.append(stack.enter_context(FolderWriter(output / part, overwrite=overwrite)))
             settings = _camera_settings(CameraOptions(serial, size, fps))
             cameras.append(realsense.RealSenseCamera(settings, device=realsense.find_camera(serial)))
             stack.enter_context(cameras[-1])
-        for writer in writers:
-            stack.enter_context(writer)
         say(f"{' and '.join(camera.name for camera in cameras)}: recording, Ctrl-C ends it", error=True)
         reports = realsense.record_pair(cameras, writers, seconds=seconds)
     for report, part in zip(reports, (LOWER, HIGHER), strict=True):

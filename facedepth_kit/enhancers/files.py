@@ -43,6 +43,7 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
 )
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
 from facedepth_kit.common.errors import DiskFullError, KitError
+from facedepth_kit.common.parts import only_run
 from facedepth_kit.common.paths import write_atomically
 from facedepth_kit.common.tables import write_table
 from facedepth_kit.depth import CAMERA_SPAN_MM, HOLE, SIZE, DepthImage, DepthRange, from_millimetres
@@ -164,12 +165,12 @@ def enhance_files(
     )
     reports = []
     try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-        for report in made:
-            reports.append(report)
-            if on_report:
-                on_report(report)
-        write_summary(settings.output, reports, overwrite=settings.overwrite)
+        with only_run(settings.output):
+            for report in made:
+                reports.append(report)
+                if on_report:
+                    on_report(report)
+            write_summary(settings.output, reports, overwrite=settings.overwrite)
     except OSError as error:
         raise KitError(f"{settings.output}: cannot write there: {error.strerror or error}") from error
     return reports
@@ -514,15 +515,15 @@ def denoise_files(
     order = {target.source: i for i, target in enumerate(targets)}
     denoiser.forget()
     reports = []
-    for target in sorted(targets, key=moment):
-        report = _reported(target.source, partial(_denoised, target, settings, denoiser))
-        if not report.ok:
-            denoiser.forget()
-        reports.append(report)
-        if on_report:
-            on_report(report)
-    settings.output.mkdir(parents=True, exist_ok=True)
-    write_summary(settings.output, reports, overwrite=overwrite)
+    with only_run(settings.output):
+        for target in sorted(targets, key=moment):
+            report = _reported(target.source, partial(_denoised, target, settings, denoiser))
+            if not report.ok:
+                denoiser.forget()
+            reports.append(report)
+            if on_report:
+                on_report(report)
+        write_summary(settings.output, reports, overwrite=overwrite)
     return reports
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.damage [--cases 10000] [--seed 1] [--case N] [--jobs N] [--table CSV]``, or ``make fuzz``.
+"""``python -m tests.damage [--cases 10000] [--seed 1] [--case N] [--table CSV]`` with more options, or ``make fuzz``.
 
 Each case copies whole files, damages one or two of them by a seeded generator, and goes through a real door of the kit
 (tests/damage/doors.py). It may end well or with its one line, never with a traceback, a crash, a hang, a changed input,
@@ -225,6 +225,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides the damage (default: the time)")
     parser.add_argument("--case", type=int, action="append", help="this one only, with all that it says")
     parser.add_argument("--door", help="only cases of doors with this in their names")
+    parser.add_argument("--log", type=Path, help="keep what became of each case there, and go on with it")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes side by side (default: one a core)")
     parser.add_argument("--table", type=Path, help="write the counts there, too")
     chosen = parser.parse_args(arguments)
@@ -235,8 +236,12 @@ def main(arguments: list[str]) -> int:
         number for number in range(chosen.cases) if (chosen.door or "") in order[number % len(order)].name
     ]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for line in chosen.log.read_text().splitlines() if chosen.log is not None and chosen.log.is_file() else ():
+        number, outcome = json.loads(line)
+        numbers.remove(number)
+        counts[order[number % len(order)].name][outcome] += 1
     spent: defaultdict[str, float] = defaultdict(float)  # seconds of the processor
-    bad = 0
+    bad = sum(one[outcome] for one in counts.values() for outcome in OUTCOMES)
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place)
         wanted = {order[number % len(order)].name for number in numbers}
@@ -259,6 +264,9 @@ def main(arguments: list[str]) -> int:
             counts[door][outcome] += 1
             spent[door] += seconds
             spent["all"] += seconds
+            if chosen.log is not None:
+                with chosen.log.open("a") as log:
+                    print(json.dumps([number, outcome]), file=log)
             if chosen.table is not None and sum(one.total() for one in counts.values()) % 100 == 0:
                 write_table(chosen.table, table(counts))  # a run that is cut short has its counts, too
             if outcome in OUTCOMES or chosen.case:

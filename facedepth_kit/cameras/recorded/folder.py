@@ -43,7 +43,7 @@ from facedepth_kit.common.declared import LONGEST_FILE, decode_json, read_json
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.files import read_file
 from facedepth_kit.common.parts import only_run
-from facedepth_kit.common.paths import write_atomically
+from facedepth_kit.common.paths import remove_temporary, write_atomically
 
 METADATA = "recording.json"
 LINES = "frames.jsonl"
@@ -255,7 +255,8 @@ class FolderWriter:
     Depth goes to ``<name>_depth.png`` in its own steps, colour (uint8 (height, width, 3) RGB) to ``_color.png`` and
     one-channel pictures to ``_infrared.png``. Without ``unit_mm`` the first frame says unit and intrinsics.
     :meth:`write` may be called from several threads. Use it in a ``with`` block, or call :meth:`close`. Raises
-    :class:`KitError` when the folder already holds a recording, unless ``overwrite``: then the old frames are removed.
+    :class:`KitError` when the folder already holds a recording, unless ``overwrite``: then the old frames are removed,
+    once there is a new one.
     """
 
     def __init__(
@@ -271,16 +272,12 @@ class FolderWriter:
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise KitError(f"{self.folder}: found a file, expected a folder for the recording")
-        old = _recorded(self.folder) if self.folder.is_dir() else []
-        if old and not overwrite:
-            raise KitError(
-                f"{self.folder}: found a recording ({old[0].name}), expected a new folder (--overwrite replaces it)"
-            )
+        self._overwrite = overwrite
+        self._old()
         self._held, self._holds = ExitStack(), self.folder.is_dir()
         if self._holds:
             self._held.enter_context(only_run(self.folder))
-        for path in old:
-            path.unlink()
+        self._begun = False
         self.count = 0
         self._frames: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -346,11 +343,30 @@ class FolderWriter:
         self._described = True
         self._write_metadata()
 
-    def _write_metadata(self) -> None:
+    def _old(self) -> list[Path]:
+        """What another recording has left. Raises :class:`KitError` unless it may be replaced."""
+        old = _recorded(self.folder) if self.folder.is_dir() else []
+        if old and not self._overwrite:
+            raise KitError(
+                f"{self.folder}: found a recording ({old[0].name}), expected a new folder (--overwrite replaces it)"
+            )
+        return old
+
+    def _begin(self) -> None:
         if not self._holds:
             self._held.enter_context(only_run(self.folder))
             self._holds = True
-        content = {**self._head, "frames": {name: known for name, known in self._frames.items() if known}}
+        for path in self._old():
+            path.unlink()
+        remove_temporary(self.folder)
+        self._begun = True
+
+    def _write_metadata(self) -> None:
+        if not self._begun:
+            self._begin()
+        # Several threads write, so frames come in any order.
+        frames = {name: known for name in sorted(self._frames, key=_by_number) if (known := self._frames[name])}
+        content = {**self._head, "frames": frames}
         with write_atomically(self.folder / METADATA, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -365,7 +381,7 @@ class FolderWriter:
 
 def _recorded(folder: Path) -> list[Path]:
     """The files of a recording in a folder: descriptions first, then frames; what else lies there is not ours."""
-    frame = re.compile(r".+_(depth|color|infrared)\.png")
+    frame = re.compile(r"(?!\.).+_(depth|color|infrared)\.png")
     return sorted(
         (path for path in folder.iterdir() if path.name in (METADATA, LINES) or frame.fullmatch(path.name)),
         key=lambda path: (path.name not in (METADATA, LINES), path.name),

@@ -16,8 +16,10 @@ beyond arm's length was found, so its error is fitted to the raw row of the pape
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -348,30 +350,30 @@ def simulate_pair(
             view = render_view([*_seen_from([body], distance_mm, into), *fixed], _camera(of), light)
             yield view.depth_mm, view.picture, view.part == 0
 
-    (folder / TRUTH).mkdir(parents=True, exist_ok=True)
-    if actor.chair is not None:
-        body = actor.mesh(begin_s + float(lower_s[0])).moved((0.0, 0.0, -distance_mm))
-        write_mesh(folder / TRUTH / SURFACE, body, overwrite=True)
     noise = np.random.default_rng([seed, number, 3])
     lasting = _grain(noise, (LOWER_CAMERA.height, LOWER_CAMERA.width), settings.lower_patch_px)
-    with FolderWriter(
-        folder / LOWER, unit_mm=1.0, intrinsics=LOWER_CAMERA, simulated=True, overwrite=overwrite
-    ) as writer:
+    write_to = partial(FolderWriter, unit_mm=1.0, simulated=True, overwrite=overwrite)
+    with (
+        write_to(folder / LOWER, intrinsics=LOWER_CAMERA) as lower,
+        write_to(folder / HIGHER, intrinsics=HIGHER_CAMERA) as higher,
+    ):
+        if overwrite:
+            shutil.rmtree(folder / TRUTH, ignore_errors=True)
+        (folder / TRUTH).mkdir(exist_ok=True)
+        if actor.chair is not None:
+            body = actor.mesh(begin_s + float(lower_s[0])).moved((0.0, 0.0, -distance_mm))
+            write_mesh(folder / TRUTH / SURFACE, body, overwrite=True)
         for i, (clean, picture, person) in enumerate(frames(lower_s, LOWER_CAMERA, np.eye(4))):
             name = f"{i:04d}"
             _write_truth(folder / TRUTH / f"{name}_depth.png", clean, person)
             measured = _steps(sense_lower(clean, settings, noise, lasting))
-            writer.write(
-                RecordedFrame(name, measured, 1.0, _noisy(picture, noise), simulated=True), timestamp_ms=lower_ms[i]
-            )
-    with FolderWriter(
-        folder / HIGHER, unit_mm=1.0, intrinsics=HIGHER_CAMERA, simulated=True, overwrite=overwrite
-    ) as writer:
+            frame = RecordedFrame(name, measured, 1.0, _noisy(picture, noise), simulated=True)
+            lower.write(frame, timestamp_ms=lower_ms[i])
         into = np.asarray(np.linalg.inv(extrinsic), np.float64)
         for i, (clean, picture, _) in enumerate(frames(higher_s, HIGHER_CAMERA, into)):
             measured = _steps(sense_higher(clean, noise))
             frame = RecordedFrame(f"{i:04d}", measured, 1.0, _noisy(picture, noise), simulated=True)
-            writer.write(frame, timestamp_ms=higher_ms[i])
+            higher.write(frame, timestamp_ms=higher_ms[i])
     content = {
         "shift_ms": shift_ms,
         "extrinsic": extrinsic.tolist(),

@@ -149,6 +149,25 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, rng: np.random.Generator
         FolderWriter(tmp_path / "notes.txt")
 
 
+def test_an_old_recording_stays_until_there_is_a_new_one(tmp_path: Path, rng: np.random.Generator) -> None:
+    with FolderWriter(tmp_path) as writer:
+        writer.write(frame(rng, "1", variant="x"))
+    (tmp_path / ".partial-0-recording.json").touch()  # a killed run's
+    with FolderWriter(tmp_path, overwrite=True):
+        pass
+    assert RecordingFolder(tmp_path).read("1").variant == "x"
+    with FolderWriter(tmp_path, overwrite=True) as writer:
+        writer.write(frame(rng, "2"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2_color.png", "2_depth.png", "recording.json"]
+
+
+def test_frames_are_described_in_the_order_of_their_numbers(tmp_path: Path, rng: np.random.Generator) -> None:
+    with FolderWriter(tmp_path) as writer:  # two threads may come in this order
+        for name in ("10", "9"):
+            writer.write(frame(rng, name, variant=name))
+    assert list(json.loads((tmp_path / "recording.json").read_text())["frames"]) == ["9", "10"]
+
+
 def test_frames_in_the_order_of_their_numbers_and_of_nested_folders(tmp_path: Path) -> None:
     for name in ("b/10", "b/9", "a/100", "a/2"):
         write_frame(tmp_path / f"{name}_depth.png", np.ones((4, 4), np.uint16))
