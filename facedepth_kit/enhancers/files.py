@@ -12,7 +12,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import chain
@@ -44,7 +44,7 @@ from facedepth_kit.cameras.recorded.kinectfacedb import (
 from facedepth_kit.cameras.recorded.realsense import BAG_SUFFIXES, BagFile
 from facedepth_kit.common.errors import DiskFullError, KitError
 from facedepth_kit.common.parts import only_run
-from facedepth_kit.common.paths import write_atomically
+from facedepth_kit.common.paths import remove_temporary, write_atomically
 from facedepth_kit.common.tables import write_table
 from facedepth_kit.depth import CAMERA_SPAN_MM, HOLE, SIZE, DepthImage, DepthRange, from_millimetres
 from facedepth_kit.enhancers.frames import (
@@ -165,7 +165,7 @@ def enhance_files(
     )
     reports = []
     try:
-        with only_run(settings.output):
+        with _held(settings.output):
             for report in made:
                 reports.append(report)
                 if on_report:
@@ -242,6 +242,15 @@ def write_summary(output: Path, reports: Iterable[FileReport], *, overwrite: boo
     boxes = (None if row["box"] is None else " ".join(map(str, row["box"])) for row in rows)
     lines = [{**row, "box": box} for row, box in zip(rows, boxes, strict=True)]
     write_table(output / f"{SUMMARY}.csv", lines, overwrite=overwrite)
+
+
+@contextmanager
+def _held(output: Path) -> Iterator[None]:
+    """Hold the output folder for one run, and remove what killed runs have left half written in it."""
+    with only_run(output):
+        for folder in (output, *(path for path in output.rglob("*") if path.is_dir())):
+            remove_temporary(folder)
+        yield
 
 
 def _passed_over(error: OSError, target: Path) -> str:
@@ -515,7 +524,7 @@ def denoise_files(
     order = {target.source: i for i, target in enumerate(targets)}
     denoiser.forget()
     reports = []
-    with only_run(settings.output):
+    with _held(settings.output):
         for target in sorted(targets, key=moment):
             report = _reported(target.source, partial(_denoised, target, settings, denoiser))
             if not report.ok:

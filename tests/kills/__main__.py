@@ -29,15 +29,19 @@ from PIL import Image
 
 from facedepth_kit.cameras.recorded import realsense as realsense_files
 from facedepth_kit.cameras.recorded.folder import FolderWriter
+from facedepth_kit.cameras.recorded.frame import RecordedFrame
+from facedepth_kit.cameras.simulated import paired_recordings
 from facedepth_kit.cameras.simulated.data_sets import (
     KinectSettings,
     RealSenseSettings,
     write_kinectfacedb,
     write_realsense,
 )
+from facedepth_kit.cameras.simulated.paired_recordings import PairSettings
 from facedepth_kit.cameras.simulated.sensors import ActiveStereo
 from facedepth_kit.common.paths import TEMPORARY, write_atomically
-from facedepth_kit.common.tables import write_table
+from facedepth_kit.common.tables import read_table, records, write_table
+from facedepth_kit.enhancers import files
 from facedepth_kit.evaluation import error
 from facedepth_kit.faces.photos import screening
 from facedepth_kit.pairs import photo_pairs, store
@@ -115,6 +119,47 @@ def record(folder: Path, inputs: Path) -> None:
         realsense_files.record(realsense_files.BagFile(BAG), writer)
 
 
+def simulate_pair(folder: Path, inputs: Path) -> None:
+    """Half a second of two simulated cameras; again, it replaces what a killed run has left."""
+    settings = PairSettings(seconds=0.5, lower_fps=6, higher_fps=6)
+    paired_recordings.simulate_pair(folder / "pair", seed=1, number=1, settings=settings, overwrite=True)
+
+
+def enhance(folder: Path, inputs: Path) -> None:
+    """Forty depth files; again, they are written anew."""
+    os.chdir(folder)  # the summary names the files
+    settings = files.EnhanceSettings(Path("out"), "None", box=(10, 5, 55, 45), overwrite=True)
+    assert all(report.ok for report in files.enhance_files([inputs.parent / "depth"], settings))
+
+
+def denoise(folder: Path, inputs: Path) -> None:
+    """The same forty with their pictures by a denoiser that needs no weights; again, they are written anew."""
+    os.chdir(folder)
+    reports = files.denoise_files(inputs.parent / "depth", Path("out"), Unchanged(), overwrite=True)
+    assert all(report.ok for report in reports)
+
+
+class Unchanged:
+    """A denoiser that leaves the depth as it is."""
+
+    def forget(self) -> None:
+        """There is nothing to forget."""
+
+    def __call__(self, depth_mm: Any, picture: Any, person: Any) -> Any:
+        """The same depth."""
+        return depth_mm
+
+
+def write_depth(folder: Path, count: int) -> None:
+    """Recorded frames of a bowl, with their pictures."""
+    y, x = np.mgrid[0:48, 0:64]
+    bowl = (700 + 3 * np.hypot(y - 24, x - 32)).astype(np.uint16)
+    with FolderWriter(folder, unit_mm=1.0) as writer:
+        for number in range(count):
+            picture = np.full((48, 64, 3), number, np.uint8)
+            writer.write(RecordedFrame("", bowl + np.uint16(number), 1.0, picture=picture))
+
+
 def train(folder: Path, inputs: Path) -> None:
     """Six epochs of a tiny network; what is compared are its weights, for a run also keeps the time that it took."""
     import keras
@@ -162,6 +207,9 @@ WORK: dict[str, Callable[[Path, Path], None]] = {
     "simulated KinectFaceDB": kinectfacedb,
     "evaluate": evaluate,
     "record": record,
+    "simulate-pair": simulate_pair,
+    "enhance": enhance,
+    "denoise": denoise,
     "train": train,
 }
 SLOW = ("train",)  # TensorFlow has to start for each: a tenth of the kills
@@ -267,7 +315,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="kills of each (default: 30)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides the moments (default: the time)")
-    parser.add_argument("--table", type=Path, help="write the counts there, too")
+    parser.add_argument("--table", type=Path, help="write the counts there, too; rows of other work stay")
     parser.add_argument("work", nargs="*", help=f"default: all: {', '.join(WORK)}")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)  # a fork of a process with threads can hang
@@ -280,18 +328,20 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         inputs = Path(place) / "photos"
         write_photos(inputs, 60)
+        write_depth(Path(place) / "depth", 40)
         store.synthesize(Path(place) / "store", 48, seed=1, workers=1, progress=False)
         rows: list[dict[str, Any]] = []
+        if chosen.table is not None and chosen.work and chosen.table.exists():  # keep those of other work
+            rows = [row for row in records(read_table(chosen.table)) if row["work"] not in chosen.work]
         for name in chosen.work or WORK:
             kills = max(chosen.kills // 10, 1) if name in SLOW else chosen.kills
-            count = Count()
+            count, bad = Count(), 0
             try:
                 try_kills(name, kills, inputs, random.Random(f"{chosen.seed} {name}"), count)
                 print(f"| {name} | {count.kills} | {count.in_the_middle} | 0 |", flush=True)
             except AssertionError as problem:
-                failed += 1
+                bad = failed = 1
                 print(f"| {name} | seed {chosen.seed} | | {problem} |", flush=True)
-            bad = failed - sum(row["not made good"] for row in rows)
             row = {"work": name, "kills": count.kills, "in the middle": count.in_the_middle, "not made good": bad}
             rows.append(row)
             if chosen.table is not None:
