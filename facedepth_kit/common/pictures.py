@@ -39,6 +39,14 @@ def check_size(path: Path, width: int, height: int, limit: Limit) -> None:
         raise KitError(f"{path}: found {width}x{height} pixels, expected sides of 1 to {LONGEST_SIDE}")
 
 
+def too_large(path: Path, limit: Limit) -> KitError:
+    """The line for a picture that Pillow refuses to look at: it has more pixels than any limit here allows."""
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    return KitError(
+        f"{path}: found more than {most:,} pixels, expected at most {limit():,} pixels ({limit.name} sets the limit)"
+    )
+
+
 def picture_size(path: Path, data: bytes, limit: Limit, expected: str) -> tuple[int, int]:
     """Width and height of an encoded picture by its header; of a PNG, every checksum is looked at, too.
 
@@ -55,10 +63,7 @@ def picture_size(path: Path, data: bytes, limit: Limit, expected: str) -> tuple[
                     if picture.format == "PNG" and size[0] * size[1] <= limit():
                         picture.verify()
     except Image.DecompressionBombError:
-        raise KitError(
-            f"{path}: found more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, expected at most {limit():,} "
-            f"pixels ({limit.name} sets the limit)"
-        ) from None
+        raise too_large(path, limit) from None
     except Exception as error:  # damaged files raise many kinds
         kind = "PNG" if data.startswith(PNG) else "file"
         raise KitError(f"{path}: found a damaged {kind} ({_reason(error)}), expected {expected}") from None

@@ -48,15 +48,20 @@ def from_dict(kind: type[T], values: Any, *, name: str = "") -> T:
 def check_bounds(settings: Any, **bounds: tuple[float, float]) -> None:
     """Refuse a number, or an end of a range, outside its bounds (both included), and a range with its ends exchanged.
 
-    Raises :class:`KitError` naming the setting. Not a number is outside of all bounds.
+    Raises :class:`KitError` naming the setting. Not a number is outside of all bounds, None within them.
     """
     for name, (least, most) in bounds.items():
         value = getattr(settings, name)
-        ends = value if isinstance(value, tuple) else (value,)
+        ends = value if isinstance(value, tuple) else () if value is None else (value,)
         if not all(least <= end <= most for end in ends):
-            raise KitError(f"{name}: found {_shown(value)}, expected {least:g} to {most:g}")
+            raise KitError(f"{name}: found {_shown(value)}, expected {least:.12g} to {most:.12g}")
         if list(ends) != sorted(ends):
             raise KitError(f"{name}: found {_shown(value)}, expected the lower end first")
+
+
+def check_shares(settings: Any) -> None:
+    """Refuse a share (a number whose name says so) below 0 or above 1, as :func:`check_bounds` does."""
+    check_bounds(settings, **{one.name: (0, 1) for one in dataclasses.fields(settings) if one.name.endswith("_share")})
 
 
 def load_yaml(kind: type[T], path: str | Path) -> T:

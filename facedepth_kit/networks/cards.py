@@ -142,10 +142,15 @@ def own_networks() -> list[str]:
     return [card.stem for card in model_cards() if card.parent == own and network_present(card.stem)]
 
 
-def refuse_existing_network(name: str, folder: str | Path, *, overwrite: bool) -> None:
-    """Raise :class:`KitError` for a name that is none or taken, before long work begins."""
+def check_name(name: str) -> None:
+    """Raise :class:`KitError` for a name that a network's files cannot have."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,99}", name):
         raise KitError(f"name: found {name[:60]!r}, expected letters, digits, points and hyphens, as in DL-Delta-1")
+
+
+def refuse_existing_network(name: str, folder: str | Path, *, overwrite: bool) -> None:
+    """Raise :class:`KitError` for a name that is none or taken, before long work begins."""
+    check_name(name)
     if Path(folder).exists() and not Path(folder).is_dir():
         raise KitError(f"{folder}: found a file, expected a folder for the weights")
     for path in network_files(name, folder):

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from facedepth_kit.common.declared import decode_json
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.settings import settings_hash
+from facedepth_kit.common.settings import check_bounds, check_shares, settings_hash
 from facedepth_kit.networks.losses import LOSSES
 from facedepth_kit.networks.weights import read_arrays, write_arrays
 
@@ -91,9 +91,13 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "decay"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise KitError(f"{name}: found {getattr(self, name)}, expected a finite number above 0")
+        for name in ("learning_rate", "decay", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise KitError(f"{name}: found {value}, expected a finite number above 0")
+        check_shares(self)
+        counts = dict.fromkeys(("warmup_steps", "decay_steps", "plateau_epochs"), (0, 10**9))
+        check_bounds(self, **counts, seed=(0, 2**32 - 1))
 
 
 @dataclass

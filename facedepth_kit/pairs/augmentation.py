@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from facedepth_kit.common.settings import check_bounds, check_shares
 from facedepth_kit.depth import CAMERA_SPAN_MM, FARTHEST, HOLE, SIZE, DepthImage, DepthRange, Mask
 from facedepth_kit.pairs.degradation import (
     DegradationSettings,
@@ -66,6 +67,11 @@ class SceneSettings:
     small_px: tuple[int, int] = (45, 200)
     fine_noise_mm: tuple[float, float] = (0.2, 6.0)
     flying_share: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_shares(self)
+        check_bounds(self, longest_span_mm=(1, 100_000), near_margin_mm=(0, 10_000), fine_noise_mm=(0, 1000))
+        check_bounds(self, zoom=(0.01, 100), turn_deg=(0, 180), small_px=(1, SIZE))
 
 
 def respan(

@@ -11,8 +11,8 @@ import numpy as np
 
 from facedepth_kit.cameras.simulated.body_scenes import BodySceneSettings, draw_body_scene, sense
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.settings import settings_hash, to_dict
-from facedepth_kit.networks.cards import RECIPES, ModelCard, write_network
+from facedepth_kit.common.settings import check_bounds, settings_hash, to_dict
+from facedepth_kit.networks.cards import RECIPES, ModelCard, check_name, write_network
 from facedepth_kit.networks.ddrnet import NAME, build_ddrnet, normalise
 from facedepth_kit.networks.trainer import Batch, FloatArray, Progress, TrainingSettings, train
 from facedepth_kit.networks.weights import Storage
@@ -44,9 +44,8 @@ class BodyRecipe:
     )
 
     def __post_init__(self) -> None:
-        for name in ("scenes", "steps", "batch", "epoch_steps"):
-            if getattr(self, name) < 1:
-                raise KitError(f"{name}: found {getattr(self, name)}, expected 1 or more")
+        check_name(self.name)
+        check_bounds(self, scenes=(1, 10**6), steps=(1, 10**9), batch=(1, 4096), epoch_steps=(1, 10**9))
         if self.crop_px % 4 or not 16 <= self.crop_px <= SCENE_PX:
             raise KitError(f"crop: found {self.crop_px} px, expected a multiple of 4 from 16 to {SCENE_PX}")
 

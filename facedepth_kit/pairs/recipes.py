@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.settings import load_yaml, settings_hash, to_dict
+from facedepth_kit.common.settings import check_bounds, load_yaml, settings_hash, to_dict
 from facedepth_kit.depth import SIZE
 from facedepth_kit.networks.build import build_network, sizes
 from facedepth_kit.networks.cards import (
     RECIPES,
     Faces,
     ModelCard,
+    check_name,
     check_weights,
     machine_name,
     network_files,
@@ -59,12 +59,13 @@ class Recipe:
     fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise KitError(f"name: found {self.name!r}, expected letters, digits, dots and dashes")
+        check_name(self.name)
+        check_name(self.start_from or self.name)
         if self.size not in sizes():
             raise KitError(f"size: found {self.size!r}, expected one of {', '.join(sizes())}")
-        if self.batch < 1:
-            raise KitError(f"batch: found {self.batch}, expected 1 or more")
+        if not self.stages:
+            raise KitError("stages: found none, expected one or more")
+        check_bounds(self, batch=(1, 4096), validity_threshold=(0, 1), fill_reach_px=(0, SIZE), fraction=(0, 1))
 
     def at(self, fraction: float) -> Recipe:
         """The recipe with ``fraction`` of its ground truths, as many in each chunk; epochs stay."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
-from facedepth_kit.common.settings import settings_hash
+from facedepth_kit.common.settings import check_bounds, settings_hash
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, to_unit
 from facedepth_kit.networks.losses import TWO_CHANNELS
 from facedepth_kit.networks.trainer import Batch, FloatArray
@@ -42,9 +42,7 @@ class Stage:
     scenes: SceneSettings = field(default_factory=SceneSettings)
 
     def __post_init__(self) -> None:
-        for name in ("ground_truths", "chunks", "epochs"):
-            if getattr(self, name) < 1:
-                raise KitError(f"{name}: found {getattr(self, name)}, expected 1 or more")
+        check_bounds(self, ground_truths=(1, 10**8), chunks=(1, 10**6), epochs=(1, 10**6), seed=(0, 2**32 - 1))
         for side in self.resolution_px or (0,):
             if side < 1 or SIZE % side:
                 raise KitError(f"resolution_px: found {side}, expected divisors of {SIZE}")

@@ -27,6 +27,7 @@ from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.cameras.recorded.realsense_streams import TIMEOUT_S, Captured, Streams, StreamSize
 from facedepth_kit.common.apart import work_apart
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import refuse_irregular
 from facedepth_kit.common.realsense_sdk import realsense_sdk
 
 BAG_SUFFIXES = (".bag", ".db3")
@@ -127,8 +128,9 @@ class BagFile:
             raise KitError(
                 f"{self.path}: found a file ending in {self.path.suffix or 'nothing'}, expected .bag or .db3"
             )
-        if not self.path.is_file():
+        if not self.path.exists():
             raise KitError(f"{self.path}: found no such file, expected a recording of the RealSense SDK")
+        refuse_irregular(self.path, "a recording of the RealSense SDK", whole=False)
         for _ in work_apart(f"{__name__}:opened", self.path, library=LIBRARY):
             pass
 

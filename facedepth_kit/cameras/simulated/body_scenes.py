@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import check_bounds, check_shares
 from facedepth_kit.faces.people.bodies import body_mesh, draw_body
 from facedepth_kit.faces.people.parametric import rotation
 from facedepth_kit.rendering.camera import Camera
@@ -45,6 +46,11 @@ class BodySceneSettings:
     noise_mm: tuple[float, float] = (0.8, 3.5)
     near_mm: float = 400.0
     far_mm: float = 4500.0
+
+    def __post_init__(self) -> None:
+        check_shares(self)
+        check_bounds(self, distance_mm=(100, 100_000), focal_px=(10, 100_000), objects=(0, 1000), noise_mm=(0, 1000))
+        check_bounds(self, near_mm=(1, 65_535), far_mm=(self.near_mm, 65_535))
 
 
 def _ball(steps: int = 24) -> Mesh:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.settings import check_bounds, check_shares
 from facedepth_kit.rendering.camera import Camera
 from facedepth_kit.rendering.mesh import ColouredMesh, Mesh, joined, painted
 from facedepth_kit.rendering.shading import Light, render_view
@@ -33,7 +34,7 @@ INFRARED_POWER = 0.4  # exponent on the albedo in red light: skin, and even more
 
 @dataclass(frozen=True)
 class SensorSettings:
-    """A triangulating depth camera. The subclasses' defaults are the two cameras; here is what the numbers mean.
+    """A triangulating depth camera; the defaults are a Kinect v1's, :class:`ActiveStereo` has a D435's.
 
     ``focal_px`` of the reference imager and ``baseline_mm`` to the partner turn disparity d (px) into depth
     focal * baseline / d; ``steps_per_px`` is the sub-pixel rounding of d. ``colour_mm`` is where the colour camera
@@ -46,46 +47,6 @@ class SensorSettings:
     share of features lost behind a lens; where its normal lies within ``glass_glare_deg`` of the direction that mirrors
     the partner's light into the imager, all are. ``unit_mm`` is a step of the output, ``nearest_mm`` and
     ``farthest_mm`` are what the camera reports at all.
-    """
-
-    focal_px: float
-    baseline_mm: float
-    colour_mm: float
-    steps_per_px: int
-    window_px: int
-    feature_share: float
-    least_features: int
-    tolerance_px: float
-    feature_noise_px: float
-    pixel_noise_px: float
-    dark: tuple[float, float]
-    full_light_mm: float
-    glare: float
-    glass_loss: float
-    glass_glare_deg: float
-    unit_mm: float
-    nearest_mm: float
-    farthest_mm: float
-
-    def __post_init__(self) -> None:
-        if self.window_px % 2 == 0 or self.window_px < 1:
-            raise KitError(f"sensor: found a window of {self.window_px} px, expected an odd number")
-        if not (self.focal_px > 0 and self.baseline_mm > 0 and self.unit_mm > 0 and self.steps_per_px > 0):
-            raise KitError("sensor: found a focal length, baseline, unit or step of 0 or less, expected more")
-
-    def step_mm(self, depth_mm: float) -> float:
-        """The distance between neighbouring disparities at a depth: depth² / (focal * baseline * steps)."""
-        return depth_mm**2 / (self.focal_px * self.baseline_mm * self.steps_per_px)
-
-
-@dataclass(frozen=True)
-class StructuredLight(SensorSettings):
-    """A Kinect v1.
-
-    Known: 75 mm from infrared camera to projector, 25 mm to the colour camera between them, disparities in 1/8 px,
-    infrared focal lengths of 575 to 585 px at 640x480 (the calibrations that OpenNI and ROS ship), some 35,000 dots in
-    a frame, which is a tenth of its pixels. Published simulators of it use windows of 9x9 px. Noise, losses and the
-    window are calibrated: row None of Table V, roughness and holes.
     """
 
     focal_px: float = 575.8
@@ -107,6 +68,33 @@ class StructuredLight(SensorSettings):
     nearest_mm: float = 450.0
     farthest_mm: float = 4000.0
 
+    def __post_init__(self) -> None:
+        if self.window_px % 2 == 0:
+            raise KitError(f"sensor: found a window of {self.window_px} px, expected an odd number")
+        check_shares(self)
+        check_bounds(self, focal_px=(1, 100_000), baseline_mm=(0.1, 10_000), colour_mm=(-1000, 1000))
+        check_bounds(
+            self, steps_per_px=(1, 100_000), window_px=(1, 999), least_features=(1, 10**6), unit_mm=(0.001, 1000)
+        )
+        check_bounds(self, tolerance_px=(0, 1000), feature_noise_px=(0, 1000), pixel_noise_px=(0, 1000), dark=(0, 1000))
+        check_bounds(self, full_light_mm=(0, 100_000), glare=(0, 1000), glass_loss=(0, 1), glass_glare_deg=(0, 180))
+        check_bounds(self, nearest_mm=(1, 100_000), farthest_mm=(self.nearest_mm, 100_000))
+
+    def step_mm(self, depth_mm: float) -> float:
+        """The distance between neighbouring disparities at a depth: depth² / (focal * baseline * steps)."""
+        return depth_mm**2 / (self.focal_px * self.baseline_mm * self.steps_per_px)
+
+
+@dataclass(frozen=True)
+class StructuredLight(SensorSettings):
+    """A Kinect v1.
+
+    Known: 75 mm from infrared camera to projector, 25 mm to the colour camera between them, disparities in 1/8 px,
+    infrared focal lengths of 575 to 585 px at 640x480 (the calibrations that OpenNI and ROS ship), some 35,000 dots in
+    a frame, which is a tenth of its pixels. Published simulators of it use windows of 9x9 px. Noise, losses and the
+    window are calibrated: row None of Table V, roughness and holes.
+    """
+
 
 @dataclass(frozen=True)
 class ActiveStereo(SensorSettings):
@@ -123,16 +111,13 @@ class ActiveStereo(SensorSettings):
     steps_per_px: int = 32
     window_px: int = 9
     feature_share: float = 0.25
-    least_features: int = 2
     tolerance_px: float = 2.5
     feature_noise_px: float = 0.65
     pixel_noise_px: float = 0.03
     dark: tuple[float, float] = (0.004, 0.03)
     full_light_mm: float = 500.0
-    glare: float = 0.09
     glass_loss: float = 0.4
     glass_glare_deg: float = 15.5
-    unit_mm: float = 1.0
     nearest_mm: float = 200.0
     farthest_mm: float = 10000.0
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.files import PHOTO_PX, refuse_irregular
-from facedepth_kit.common.pictures import check_size, known_formats
+from facedepth_kit.common.pictures import check_size, known_formats, too_large
 from facedepth_kit.depth import Mask, Picture
 from facedepth_kit.faces.detection import Face, detect_faces, to_grey
 from facedepth_kit.faces.photos.position_map import BOX_GROWTH, Crop
@@ -172,6 +172,8 @@ def _from_deep(path: Path, values: npt.NDArray[np.generic]) -> Picture:
 def _unreadable(path: Path, error: Exception) -> KitError:
     if isinstance(error, FileNotFoundError):
         return KitError(f"{path}: found no such file, expected {EXPECTED}")
+    if type(error).__name__ == "DecompressionBombError":
+        return too_large(path, PHOTO_PX)
     reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
     if "cannot identify" in reason:
         reason = "not a picture" if path.stat().st_size else "an empty file"

@@ -201,7 +201,7 @@ def test_the_same_seed_gives_the_same_frame() -> None:
 def test_settings_are_checked_and_kept(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="window of 8 px"):
         StructuredLight(window_px=8)
-    with pytest.raises(KitError, match="0 or less"):
+    with pytest.raises(KitError, match="baseline_mm: found"):
         ActiveStereo(baseline_mm=0.0)
     save_yaml(ActiveStereo(unit_mm=0.1), tmp_path / "d435.yaml")
     assert load_yaml(ActiveStereo, tmp_path / "d435.yaml") == ActiveStereo(unit_mm=0.1)
