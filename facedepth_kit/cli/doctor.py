@@ -362,6 +362,7 @@ def data_sets() -> Iterator[Finding]:
     yield prnet(topic)
     yield face_mesh(topic)
     yield ddrnet(topic)
+    yield from published_networks(topic)
 
 
 def prnet(topic: str) -> Finding:
@@ -427,3 +428,15 @@ def ddrnet(topic: str) -> Finding:
         text = f"{data}: {size:,} bytes, the published file has {PUBLISHED_DATA_BYTES:,}"
         return Finding(topic, "note", f"{text}: DDRNet-dn reads it if its variables are sound")
     return Finding(topic, "ok", f"DDRNet's own checkpoint {prefix}: the row DDRNet-dn runs on it")
+
+
+def published_networks(topic: str) -> Iterator[Finding]:
+    """Whether the weights of DDD and DRR, rows of the second paper's Table 1, lie where they are looked for."""
+    from facedepth_kit.networks.published import PUBLISHED_NETWORKS
+
+    for network in PUBLISHED_NETWORKS:
+        if network.present:
+            yield Finding(topic, "ok", f"{network.name}'s weights {network.path}: its row in Table 1 runs on them")
+        else:
+            text = f"{network.name}'s weights are not in {network.path.parent}; its row in Table 1 stays empty"
+            yield Finding(topic, "absent", text, network.fetch)

@@ -19,10 +19,13 @@ import numpy.typing as npt
 
 from facedepth_kit.cameras.simulated.paired_recordings import TRUTH, PairSettings, simulate_pair
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.enhancers import stand_in
 from facedepth_kit.evaluation.published import Claim, Verdict, tables
 from facedepth_kit.evaluation.recordings import MOVED_MM
 from facedepth_kit.evaluation.surface import NEIGHBOURS
 from facedepth_kit.networks.cards import ModelCard, network_files
+from facedepth_kit.networks.ddrnet import NAME as DDRNET
+from facedepth_kit.networks.published import PUBLISHED_NETWORKS, PublishedNetwork
 from facedepth_kit.sequences.denoisers import MEMORY, SINGLE, FrameDenoiser
 from facedepth_kit.sequences.recordings import PairedRecording
 from facedepth_kit.sequences.training_windows import AlignedPair, person_and_truth, read_session, true_alignment
@@ -37,10 +40,7 @@ MARGIN_PX = 16
 BASIC, FULL, AVERAGE = "Ours (basic)", "Ours (LSTM)", "M1 averaged by flow (ours)"
 AVERAGED = 4  # as many frames as M2 is trained on
 AGREE_MM = 100.0  # predictions of other frames that differ by more show something else
-NOT_RUN = {
-    "DDD": "not run: its weights are not included",
-    "DRR": "not run: its weights are not included",
-}
+NOT_RUN = {one.name: f"not run: its weights are not included ({one.fetch})" for one in PUBLISHED_NETWORKS}
 FITTED_TOLERANCE = 0.15
 
 
@@ -189,6 +189,25 @@ def best_settings(
 
 
 # --- networks --------------------------------------------------------------------------------------------------------
+
+
+def published_networks() -> dict[str, Callable[[DenoisingFrame], FloatArray]]:
+    """DDD and DRR with their authors' weights, those that the user has put into the data folder; often none.
+
+    Each gives float32 mm of the frame's shape, with its own units and range. :func:`not_run` says why others cannot.
+    Raises :class:`KitError` for weights that are there but damaged or foreign.
+    """
+
+    def method(network: PublishedNetwork) -> Callable[[DenoisingFrame], FloatArray]:
+        run = network.load()
+        return lambda frame: run(frame.depth_mm)
+
+    return {network.name: method(network) for network in PUBLISHED_NETWORKS if network.present}
+
+
+def not_run() -> dict[str, str]:
+    """Rows of the paper whose weights are not there, each with the reason and where to fetch them."""
+    return {network.name: NOT_RUN[network.name] for network in PUBLISHED_NETWORKS if not network.present}
 
 
 def average_by_flow(predictions: Sequence[FloatArray], pictures: Sequence[Picture], person: Mask) -> FloatArray:
@@ -355,7 +374,7 @@ def table_1_verdicts(rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     """The published row against the measured mean errors (the paper's "MSE (mm)" can only be a mean error).
 
     Raw is fitted; the other rows are held to their share of raw: at most the paper's for M1 and M2, within 15 % for
-    filters; DDRNet's stand-in is not comparable. Then, ours: M2 against M1, and against M1's average.
+    filters; a stand-in for DDRNet is not comparable. Then, ours: M2 against M1, and against M1's average.
     """
     published = tables()[PUBLISHED]
     measured = {row["method"]: float(row["mae_mm"]) for row in rows}
@@ -389,8 +408,7 @@ def memory_finding(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _share(method: str, theirs: float, mine: float) -> Verdict:
-    if method == "DDRNet":
-        reason = "a stand-in runs: trained by the kit on simulated people"
+    if method == "DDRNet" and (reason := stand_in(DDRNET)):
         claim = Claim("1", method, "share of raw", round(theirs, 3), "not comparable", reason=reason)
         return Verdict(claim, round(mine, 3), None, reason)
     if method.startswith("Ours"):

@@ -62,10 +62,13 @@ def test_networks_without_weights_are_optional(tmp_path: Path, monkeypatch: pyte
     assert all(name in absent.text for name in names() if name.startswith("DL-") and name != "DL-Delta-1")
 
 
+NAMES = ("KinectFaceDB", "PRNet", "MediaPipe", "DDRNet", "DDD", "DRR")
+
+
 def states() -> dict[str, str]:
     """States of the optional data."""
     found = [finding.state for finding in doctor.data_sets()]
-    return dict(zip(("KinectFaceDB", "PRNet", "MediaPipe", "DDRNet"), found, strict=True))
+    return dict(zip(NAMES, found, strict=True))
 
 
 def test_data_sets_are_found_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,12 +76,15 @@ def test_data_sets_are_found_where_the_environment_says(tmp_path: Path, monkeypa
         monkeypatch.setenv(known.variable, str(tmp_path))
     for name in ("PRNET", "DDRNET", "FACE_MESH"):
         monkeypatch.setenv(f"FACEDEPTH_{name}", str(tmp_path))
-    assert states() == dict.fromkeys(("KinectFaceDB", "PRNet", "MediaPipe", "DDRNet"), "absent")
+    monkeypatch.setenv("FACEDEPTH_DATA", str(tmp_path))
+    assert states() == dict.fromkeys(NAMES, "absent")
     (tmp_path / "EURECOM_Kinect_Face_Dataset").mkdir()
     (tmp_path / "mediapipe-0.10.21-any.whl").touch()
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "noBN_L1_sd100_B16-6000.index").touch()
-    assert states() == {"KinectFaceDB": "ok", "PRNet": "absent", "MediaPipe": "ok", "DDRNet": "broken"}
+    (tmp_path / "DDD").mkdir()
+    (tmp_path / "DDD" / "ddd").touch()
+    assert states() == dict(zip(NAMES, ("ok", "absent", "ok", "broken", "ok", "absent"), strict=True))
     data = tmp_path / "experiment" / "noBN_L1_sd100_B16-6000.data-00000-of-00001"
     data.touch()
     assert states()["DDRNet"] == "note"
@@ -116,7 +122,7 @@ def test_a_task_file_needs_its_package(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_without_its_checkpoint_ddrnet_runs_as_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEDEPTH_DDRNET", str(tmp_path))
-    finding = list(doctor.data_sets())[-1]
+    finding = doctor.ddrnet("x")
     assert finding.state == "absent"
     assert "stand-in" in finding.text
     assert "FACEDEPTH_DDRNET" in finding.fix
