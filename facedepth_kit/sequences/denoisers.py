@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.networks.cards import ModelCard, check_weights, network_files
 from facedepth_kit.networks.denoisers import (
+    FRAMES,
     DenoiserSize,
     build_denoiser,
     build_step,
@@ -59,33 +61,38 @@ class SingleFrames:
 
 
 class Remembering:
-    """M2 behind M1: frames must come in the order of time; :meth:`forget` before another recording."""
+    """M2 behind M1: frames must come in the order of time; :meth:`forget` before another recording.
+
+    It sees each frame with the three before it, as in training: with a longer memory depth drifts by some millimetres.
+    """
 
     def __init__(self, single: SingleFrames, step: Callable[[list[FloatArray]], list[FloatArray]], size: DenoiserSize):
         self.single, self.step_px = single, single.step_px
         self._step, self._size = step, size
-        self._memory: list[FloatArray] = []
-        self._middle_mm = 0.0
+        self._seen: deque[tuple[SmallFrame, FloatArray]] = deque(maxlen=FRAMES)
 
     def forget(self) -> None:
         """Begin anew: the next frame is the first."""
-        self._memory = []
+        self._seen.clear()
 
     def refine(self, frame: SmallFrame, predicted_mm: FloatArray) -> FloatArray:
-        """M2's prediction at the networks' resolution from M1's, which is remembered."""
-        if not self._memory:
-            self._middle_mm = frame.middle_mm  # what is remembered is told from there
-        channels = padded(network_input(frame, self._middle_mm, predicted_mm))[None]
-        if not self._memory or self._memory[0].shape[1:3] != channels.shape[1:3]:
+        """M2's prediction at the networks' resolution from M1's; both are remembered."""
+        if self._seen and self._seen[0][1].shape != predicted_mm.shape:
+            self.forget()
+        self._seen.append((frame, predicted_mm))
+        middle_mm = self._seen[0][0].middle_mm
+        memory: list[FloatArray] = []
+        for one, predicted in self._seen:
+            channels = padded(network_input(one, middle_mm, predicted))[None]
             height, width = channels.shape[1:3]
-            self._memory = [
+            memory = memory or [
                 np.zeros((1, height >> level, width >> level, filters), np.float32)
                 for level, filters in cell_levels(self._size)
                 for _ in ("h", "c")
             ]
-        prediction, *self._memory = self._step([channels, *self._memory])
+            prediction, *memory = self._step([channels, *memory])
         unit = prediction[0, :, :, 0]
-        return self._middle_mm + np.float32(SPAN_MM) * unit[: frame.depth_mm.shape[0], : frame.depth_mm.shape[1]]
+        return middle_mm + np.float32(SPAN_MM) * unit[: predicted_mm.shape[0], : predicted_mm.shape[1]]
 
     def __call__(self, depth_mm: FloatArray, picture: Picture, person: Mask) -> FloatArray:
         """Millimetres (rows, columns), NaN = hole, to the same on the person, NaN elsewhere."""

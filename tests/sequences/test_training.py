@@ -128,6 +128,21 @@ def test_memory_frame_by_frame_is_memory_over_the_sequence() -> None:
     assert np.ptp([output.mean() for output in outputs]) > 0
 
 
+def test_memory_is_of_four_frames() -> None:
+    rng = np.random.default_rng(4)
+    single = SingleFrames(lambda x: np.zeros((*x.shape[:3], 1), np.float32))
+    weights = [rng.normal(0, 0.3, weight.shape) for weight in build_step(TINY_MEMORY).get_weights()]
+    memory = remembering(single, TINY_MEMORY, weights)
+    depths = rng.normal(1500, 20, (6, 32, 16)).astype(np.float32)
+    person, picture = np.ones((32, 16), np.bool_), rng.integers(0, 255, (32, 16, 3)).astype(np.uint8)
+    frames = [make_small(depth, picture, person, 1) for depth in depths]
+    results = [memory.refine(frame, single.small(frame)) for frame in frames]
+    memory.forget()
+    for number, frame in enumerate(frames[2:], start=2):
+        again = memory.refine(frame, single.small(frame))
+        assert np.array_equal(again, results[number]) == (number == 5)
+
+
 def test_untrained_memory_hands_on_what_it_gets() -> None:
     single = SingleFrames(lambda x: np.full((*x.shape[:3], 1), 0.25, np.float32))
     memory = remembering(single, TINY_MEMORY, build_step(TINY_MEMORY).get_weights())
