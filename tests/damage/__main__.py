@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import IO
 
 import cv2
+from tqdm import tqdm
 
 from facedepth_kit.cli.terminal import complain
 from facedepth_kit.common.errors import KitError
@@ -231,6 +232,7 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("FACEDEPTH_SILENCE_S", "20")
     cv2.setNumThreads(1)  # a fork of a process with threads can hang
+    tqdm.monitor_interval = 0  # its thread, too
     order = list(sequence())
     numbers = chosen.case or [
         number for number in range(chosen.cases) if (chosen.door or "") in order[number % len(order)].name

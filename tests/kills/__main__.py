@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import psutil
 from PIL import Image
+from tqdm import tqdm
 
 from facedepth_kit.cameras.recorded import realsense as realsense_files
 from facedepth_kit.cameras.recorded.folder import FolderWriter
@@ -319,6 +320,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("work", nargs="*", help=f"default: all: {', '.join(WORK)}")
     chosen = parser.parse_args(arguments)
     cv2.setNumThreads(1)  # a fork of a process with threads can hang
+    tqdm.monitor_interval = 0  # its thread, too
     for module in (store, photo_pairs):
         vars(module)["SHARD"] = 4
     screening.PART = 4
