@@ -182,6 +182,19 @@ def _hardly_filled() -> str:
     return f" Some fill few of the punched pixels:\n{', '.join(shares)}." if shares else ""
 
 
+def robustness() -> str:
+    """What became of damaged inputs and of killed work."""
+    inputs, kills = read("damaged_inputs", "robustness").set_index("door").loc["all"], read("kills", "robustness")
+    told = [name for name in inputs.index if name not in ("cases", "fine", "with problems", "refused")]
+    bad, lost = (int(count) or "none" for count in (inputs[told].sum(), kills["not made good"].sum()))
+    return (
+        f"Of {int(inputs['cases']):,} damaged files and options, {bad} ended in a traceback, a crash, a hang, half a\n"
+        "file or the change of another ([counts](figures/robustness/damaged_inputs.csv)). After "
+        f"{int(kills['kills'].sum()):,} kills of\n{len(kills)} pieces of work, {lost} of the runs that went on left "
+        "other files than a run never killed\n([counts](figures/robustness/kills.csv)).\n"
+    )
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "synthetic": synthetic,
     "table 4": table_4,
@@ -194,6 +207,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "real frames": real_frames,
     "real recordings": real,
     "notebooks": notebooks,
+    "robustness": robustness,
 }
 
 

@@ -18,6 +18,11 @@ def sizes() -> list[str]:
     return [*SIZES, *SMALL_SIZES]
 
 
+def side_step(size: str) -> int:
+    """What the side of a network's images must be a multiple of, in pixels."""
+    return SIZE if size in SMALL_SIZES else 2 ** len(SIZES[size].filters)
+
+
 def build_network(size: str, *, head_channels: int = 1, side: int | None = SIZE) -> keras.Model:
     """Build an untrained network of a named size, as :func:`facedepth_kit.networks.unet.build_unet` does.
 

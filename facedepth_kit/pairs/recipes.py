@@ -13,7 +13,7 @@ import numpy.typing as npt
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.settings import check_bounds, load_yaml, settings_hash, to_dict
 from facedepth_kit.depth import SIZE
-from facedepth_kit.networks.build import build_network, sizes
+from facedepth_kit.networks.build import build_network, side_step, sizes
 from facedepth_kit.networks.cards import (
     RECIPES,
     Faces,
@@ -65,6 +65,9 @@ class Recipe:
             raise KitError(f"size: found {self.size!r}, expected one of {', '.join(sizes())}")
         if not self.stages:
             raise KitError("stages: found none, expected one or more")
+        for side in (side for stage in self.stages for side in stage.resolution_px):
+            if side % (step := side_step(self.size)):
+                raise KitError(f"resolution_px: found {side}, expected a multiple of {step} for {self.size}")
         check_bounds(self, batch=(1, 4096), validity_threshold=(0, 1), fill_reach_px=(0, SIZE), fraction=(0, 1))
 
     def at(self, fraction: float) -> Recipe:
@@ -88,8 +91,9 @@ class Recipe:
 
     def in_few_steps(self) -> Recipe:
         """The recipe with one small step or three a stage, to see that it runs; such a network has learnt nothing."""
+        side = max(SIZE // 2, side_step(self.size))
         stages = [
-            replace(stage, ground_truths=self.batch, chunks=1, epochs=1, resolution_px=(SIZE // 2,))
+            replace(stage, ground_truths=self.batch, chunks=1, epochs=1, resolution_px=(side,))
             for stage in self.stages
         ]
         return replace(self, stages=tuple(stages), fraction=self.batch / max(s.ground_truths for s in self.stages))

@@ -87,6 +87,8 @@ def test_unknown_recipes_and_bad_names_are_refused() -> None:
         Recipe(name="../DL-Delta-1")
     with pytest.raises(KitError, match="size: found"):
         Recipe(size="DL-Omega")
+    with pytest.raises(KitError, match="resolution_px: found 128, expected a multiple of 256 for DL-Small"):
+        Recipe(size="DL-Small", stages=(Stage(resolution_px=(256, 128)),))
 
 
 def test_a_network_may_start_from_another_and_be_widened(

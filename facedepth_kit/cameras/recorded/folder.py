@@ -340,8 +340,8 @@ class FolderWriter:
         if self._head["intrinsics"] is None and first.intrinsics is not None:
             self._head["intrinsics"] = asdict(first.intrinsics)
         self._head["simulated"] = self._head["simulated"] or first.simulated
-        self._described = True
         self._write_metadata()
+        self._described = True  # not before: where this is refused, no frame is written
 
     def _old(self) -> list[Path]:
         """What another recording has left. Raises :class:`KitError` unless it may be replaced."""

@@ -161,6 +161,23 @@ def test_an_old_recording_stays_until_there_is_a_new_one(tmp_path: Path, rng: np
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2_color.png", "2_depth.png", "recording.json"]
 
 
+def test_of_two_recordings_in_a_new_folder_one_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:
+    first, second = FolderWriter(tmp_path / "new"), FolderWriter(tmp_path / "new")
+    first.write(frame(rng, "1", variant="x"))
+    for name in ("1", "2"):
+        with pytest.raises(KitError, match="another run at work"):
+            second.write(frame(rng, name))
+    first.close()
+    with pytest.raises(KitError, match="found a recording"):
+        second.write(frame(rng, "2"))
+    second.close()
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        "1_color.png",
+        "1_depth.png",
+        "recording.json",
+    ]
+
+
 def test_frames_are_described_in_the_order_of_their_numbers(tmp_path: Path, rng: np.random.Generator) -> None:
     with FolderWriter(tmp_path) as writer:  # two threads may come in this order
         for name in ("10", "9"):
