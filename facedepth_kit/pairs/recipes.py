@@ -93,8 +93,7 @@ class Recipe:
         """The recipe with one small step or three a stage, to see that it runs; such a network has learnt nothing."""
         side = max(SIZE // 2, side_step(self.size))
         stages = [
-            replace(stage, ground_truths=self.batch, chunks=1, epochs=1, resolution_px=(side,))
-            for stage in self.stages
+            replace(stage, ground_truths=self.batch, chunks=1, epochs=1, resolution_px=(side,)) for stage in self.stages
         ]
         return replace(self, stages=tuple(stages), fraction=self.batch / max(s.ground_truths for s in self.stages))
 

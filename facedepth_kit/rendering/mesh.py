@@ -6,6 +6,7 @@ inside the head.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 from facedepth_kit.common.paths import write_atomically
 
 FloatArray = npt.NDArray[np.float32]
@@ -143,15 +145,18 @@ def write_mesh(path: str | Path, mesh: Mesh, *, overwrite: bool = False) -> None
 
 
 def read_mesh(path: str | Path) -> Mesh:
-    """Read a mesh as :func:`write_mesh` writes it. Raises :class:`KitError` for a file that holds no triangles."""
+    """Read a mesh as :func:`write_mesh` writes it. Raises :class:`KitError` for a file that holds no such mesh."""
     import trimesh
 
     path = Path(path)
+    data = read_file(path, "an OBJ or PLY file")
     try:
-        found = trimesh.load_mesh(path, process=False)
+        # From memory: files that it names, such as materials, are left alone.
+        found = trimesh.load_mesh(io.BytesIO(data), file_type=path.suffix.lower().removeprefix("."), process=False)
         vertices, triangles = np.asarray(found.vertices, np.float32), np.asarray(found.faces, np.int32)
     except Exception as error:
         raise KitError(f"{path}: found no readable mesh ({error}), expected an OBJ or PLY file") from None
-    if not len(triangles):
-        raise KitError(f"{path}: found no triangles, expected a mesh")
+    inside = len(triangles) and triangles.min() >= 0 and triangles.max() < len(vertices)
+    if not inside or not np.isfinite(vertices).all():
+        raise KitError(f"{path}: found {len(triangles)} triangles on {len(vertices)} points, expected a mesh")
     return Mesh(vertices, triangles)

@@ -131,7 +131,10 @@ def test_single_pictures_of_casia_surf_need_their_list(tmp_path: Path) -> None:
     [
         ("01_01_01.hdf5", {"Depth": np.zeros(3)}, "found Depth, expected Depth_Data"),
         ("01_01_01.hdf5", {"Depth_Data": np.zeros((1, 1, 2, 2))}, "expected Color_Data"),
+        ("01_01_01.hdf5", {"Depth_Data/x": np.zeros(3)}, "found no array in Depth_Data"),
+        ("01_01_01.hdf5", {"Depth_Data": np.float64(3)}, "found no array in Depth_Data"),
         ("018_02_000_3_10.hdf5", {"stream_0": np.zeros(3)}, "found stream_0, expected Frame_0"),
+        ("018_02_000_3_10.hdf5", {"Frame_x/array": np.zeros(3)}, "found Frame_x, expected Frame_0"),
         ("018_02_000_3_10.hdf5", {"Frame_0/array": np.zeros((3, 9, 9), np.uint8)}, "expected uint8 (4, rows, columns)"),
         ("018_02_000_3_10.hdf5", None, "found a file that is no HDF5"),
     ],
@@ -148,6 +151,20 @@ def test_foreign_files_are_named(
     (line,) = found.damaged
     assert str(tmp_path / name) in line
     assert expected in line
+
+
+def test_arrays_in_another_file_are_left_alone(tmp_path: Path) -> None:
+    other = video(tmp_path / "other.h5", x=np.zeros((1, 1, 4, 4), np.uint16))
+    with h5py.File(tmp_path / "01_01_01.hdf5", "w") as file:
+        file["Depth_Data"] = h5py.ExternalLink(str(other), "x")
+    (tmp_path / "raw").write_bytes(bytes(32))
+    with h5py.File(tmp_path / "01_02_01.hdf5", "w") as file:
+        file.create_dataset("Depth_Data", (1, 1, 4, 4), "u2", external=[(str(tmp_path / "raw"), 0, 32)])
+    found = PadDataSet(tmp_path)
+    assert list(found) == []
+    assert [line.rpartition(": ")[2] for line in found.damaged] == [
+        "found Depth_Data in another file, expected it here"
+    ] * 2
 
 
 def test_the_tables_of_an_attack_data_set(written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,9 @@ def test_the_command_fuses_a_recording(tmp_path: Path, capsys: pytest.CaptureFix
     assert main([*arguments, "--overwrite", "--reference", str(made)]) == 0
     assert "; 0." in capsys.readouterr().out
     assert main(arguments) == 2  # it is there
+    made.write_text("v 0 0 0\nv 0 1 0\nf 1 2 9\n")
+    with pytest.raises(KitError, match=r"mesh"):
+        read_mesh(made.rename(made.with_suffix(".obj")))
     assert main(["fuse", str(tmp_path), str(tmp_path / "none.stl"), "--farthest-mm", "2000"]) == 2
 
 

@@ -184,18 +184,28 @@ def _hdf5(path: Path) -> Any:
         raise KitError(f"{path}: found a file that is no HDF5 ({str(error).splitlines()[0]}), expected one") from None
 
 
-def _array(path: Path, file: Any, name: str, index: int | None = None) -> npt.NDArray[Any]:
-    """A data set of an open file, or one entry of it."""
+def _data_set(path: Path, file: Any, name: str) -> Any:
+    """A data set of an open file that lies in this file, with one dimension or more."""
+    import h5py
+
     if name not in file:
         raise KitError(f"{path}: found {', '.join(list(file)[:8]) or 'nothing'}, expected {name}")
+    values = file[name]
+    if not isinstance(values, h5py.Dataset) or not values.shape:
+        raise KitError(f"{path}: found no array in {name}, expected one")
+    if values.file.filename != file.filename or values.external:
+        raise KitError(f"{path}: found {name} in another file, expected it here")
+    return values
+
+
+def _array(path: Path, file: Any, name: str, index: int | None = None) -> npt.NDArray[Any]:
+    """A data set of an open file, or one entry of it."""
     try:
-        values = file[name]
-        pixels = math.prod(values.shape[0 if index is None else 1 :][-2:])
+        values = _data_set(path, file, name)
+        pixels = math.prod(values.shape[0 if index is None else 1 :])
         FRAME_PX.check(path, pixels, f"{name} of {pixels:,} pixels")
         return np.asarray(values[()] if index is None else values[index])
-    except AttributeError:
-        raise KitError(f"{path}: found a group called {name}, expected an array") from None
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
         raise KitError(f"{path}: found a damaged {name} ({str(error).splitlines()[0]}), expected an array") from None
 
 
@@ -218,9 +228,7 @@ def _find_3dmad(root: Path) -> list[Presentation]:
 
 def _count_3dmad(presentation: Presentation) -> int:
     with _hdf5(presentation.path) as file:
-        if "Depth_Data" not in file:
-            raise KitError(f"{presentation.path}: found {', '.join(file) or 'nothing'}, expected Depth_Data")
-        return int(file["Depth_Data"].shape[0])
+        return int(_data_set(presentation.path, file, "Depth_Data").shape[0])
 
 
 def _read_3dmad(presentation: Presentation, index: int, bright_is_near: bool) -> RecordedFrame:
@@ -295,7 +303,7 @@ def _find_wmca(root: Path) -> list[Presentation]:
 
 def _wmca_frames(path: Path, file: Any) -> list[str]:
     """``Frame_0`` and so on, as Bob's containers of video frames write them."""
-    names = sorted((name for name in file if name.startswith("Frame_")), key=lambda name: int(name[6:]))
+    names = sorted((name for name in file if re.fullmatch(r"Frame_\d{1,9}", name)), key=lambda name: int(name[6:]))
     if not names:
         found = ", ".join(list(file)[:8]) or "nothing"
         raise KitError(f"{path}: found {found}, expected Frame_0, ... of the preprocessed CDIT channels")
