@@ -195,6 +195,30 @@ def robustness() -> str:
     )
 
 
+def own_training() -> str:
+    """What a training of one's own reached, beside OpenCV's best."""
+    from textwrap import fill
+
+    table = read("own_training", "recordings").set_index("enhancer")
+    own, opencv = table.loc["mine"], table[table.index.str.contains("bilateral")].min()
+
+    def beside(column: str, digits: int) -> str:
+        return f"{number(own[column], digits)} ({number(opencv[column], digits)})"
+
+    text = (
+        f"Tried with one thread: {number(own['cpu_minutes'], 1)} minutes of CPU time, pairs included, for "
+        f"{own['images_seen']:,.0f} images. Against the best of OpenCV's rows in brackets, it reached a face RMSE of "
+        f"{beside('face_rmse', 4)} on {own['pairs']:.0f} fresh pairs, and at punched holes "
+        f"{beside('kinect_v2_faces_rmse_mm', 2)} mm on Kinect v2 frames and {beside('truedepth_mannequin_rmse_mm', 2)} "
+        f"mm on TrueDepth frames, in the median frame {beside('kinect_v2_faces_median_frame_mm', 2)} and "
+        f"{beside('truedepth_mannequin_median_frame_mm', 2)} mm."
+    )
+    measured = [column for column in table if column.endswith(("rmse", "_mm"))]
+    behind = [column for column in measured if not own[column] < opencv[column]]
+    text += f" So in {len(measured) - len(behind)} of {len(measured)} figures it is ahead." if behind else ""
+    return f"{fill(text, 118, break_on_hyphens=False)}\n"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "synthetic": synthetic,
     "table 4": table_4,
@@ -206,6 +230,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "attacks": attacks,
     "real frames": real_frames,
     "real recordings": real,
+    "own training": own_training,
     "notebooks": notebooks,
     "robustness": robustness,
 }

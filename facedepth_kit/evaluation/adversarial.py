@@ -26,6 +26,7 @@ from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import FARTHEST, HOLE, DepthImage, DepthRange, Mask, to_millimetres, to_unit
 from facedepth_kit.enhancers.frames import recording_enhancer
 from facedepth_kit.enhancers.learned import network_gradient
+from facedepth_kit.evaluation.decision_tables import BPCER_LIMIT
 from facedepth_kit.evaluation.decisions import apcer, bpcer, error_curve, interval, threshold_at_bpcer
 from facedepth_kit.evaluation.falsification import falsification
 from facedepth_kit.evaluation.landmarks import Points
@@ -45,7 +46,6 @@ EYES = (36, 45)
 WINDOW = 2  # pixels around a landmark that the attack moves with it: those whose median the relief takes
 MARGIN_MM = 1.0  # a rule counts as kept by that much
 SHARE_OF_STEP = 2.5  # all steps together could cross the budget so many times
-LIMIT = 0.05
 
 
 def noise_mm(depth_mm: npt.NDArray[np.floating], pixel_mm: float, sensor: SensorSettings) -> FloatArray:
@@ -174,7 +174,7 @@ class System:
 
 def systems(names: Sequence[str]) -> list[System]:
     """Those of ``names`` that can run here, networks twice: plain and held."""
-    able = [name for name in names if name in enhancers.available()]
+    able = [name for name in names if name in enhancers.offered()]
     found = [System(name) for name in able]
     return found + [System(name, held=True) for name in able if enhancers.get(name).kind == "learned"]
 
@@ -392,7 +392,7 @@ def pad_rows(
         scores = pad_scores(by_label[label].enhance, attacks, images)
         for check, threshold in thresholds.items():
             kinds = {kind: scores[check][np.array(attacks.species) == kind] for kind in species}
-            at_limit = threshold_at_bpcer(error_curve(faces[label][check], kinds), LIMIT)
+            at_limit = threshold_at_bpcer(error_curve(faces[label][check], kinds), BPCER_LIMIT)
             shared = {"check": check, "enhancer": label, "attack": attack}
             rejected = bpcer(faces[label][check], threshold)
             found: list[dict[str, Any]] = []

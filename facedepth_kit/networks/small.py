@@ -15,6 +15,7 @@ import numpy as np
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.common.quiet import quiet_tensorflow
 from facedepth_kit.depth import SIZE
+from facedepth_kit.networks.unet import convolve
 
 if TYPE_CHECKING:
     import keras
@@ -29,11 +30,13 @@ EMPTY = 0.5  # the guess for an image of holes
 class SmallSize:
     """How large the network is: ``filters`` of each level from 64x64 places down, each half as wide as the last.
 
-    ``convolutions`` of 3x3 a level on either way; the lowest level has as many.
+    ``convolutions`` of 3x3 a level on either way; the lowest level has as many. Without ``guess`` the surface is
+    guessed flat, as in an image of holes, so that the network says all of the depth.
     """
 
     filters: tuple[int, ...] = (32, 56, 96, 128, 128)
     convolutions: int = 2
+    guess: bool = True
 
 
 SMALL_SIZES: dict[str, SmallSize] = {"DL-Small": SmallSize()}
@@ -91,10 +94,11 @@ def shuffle(image: Any, side: int) -> Any:
     return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4, 5)), (-1, side, side, channels))
 
 
-def before(depth: Any, levels: int) -> tuple[Any, Any]:
+def before(depth: Any, levels: int, *, flat: bool = False) -> tuple[Any, Any]:
     """What the convolutions see of a depth image (n, side, side, 1), and the guess that they correct.
 
     Returns tensors (n, side / 4, side / 4, 33: a difference and a mask for each pixel, the guess) and (..., 16).
+    ``flat``: the guess is ``EMPTY`` everywhere.
     """
     from keras import ops
 
@@ -103,6 +107,7 @@ def before(depth: Any, levels: int) -> tuple[Any, Any]:
     blocks = unshuffle(depth, side)
     mask = ops.cast(blocks < 1.0, "float32")
     guess = prefill(blocks, mask, levels)
+    guess = ops.full_like(guess, EMPTY) if flat else guess
     surface = enlarge(guess)
     pixels = ops.stack([(blocks - surface) * mask * LIFT, mask], axis=-1)
     return ops.concatenate([ops.reshape(pixels, (-1, places, places, 2 * BLOCK**2)), guess], -1), surface
@@ -137,32 +142,20 @@ def build_small(size: str | SmallSize = "DL-Small", *, head_channels: int = 2, s
     if side % (BLOCK << halvings):
         raise KitError(f"side: found {side} pixels, expected a multiple of {BLOCK << halvings}")
 
-    def convolve(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-        for i in range(shape.convolutions):
-            x = layers.Conv2D(
-                filters,
-                3,
-                padding="same",
-                activation="relu",
-                kernel_initializer="he_normal",
-                name=f"{name}_conv{i + 1}",
-            )(x)
-        return x
-
     inputs = keras.Input((side, side, 1), name="depth", dtype="float32")
-    x, surface = before(inputs, halvings)
+    x, surface = before(inputs, halvings, flat=not shape.guess)
     skips = []
     for level, filters in enumerate(shape.filters[:-1], start=1):
-        x = convolve(x, filters, f"down{level}")
+        x = convolve(x, filters, f"down{level}", count=shape.convolutions)
         skips.append(x)
         x = layers.MaxPooling2D(2, name=f"down{level}_pool")(x)
-    x = convolve(x, shape.filters[-1], "bottom")
+    x = convolve(x, shape.filters[-1], "bottom", count=shape.convolutions)
     for level in range(halvings, 0, -1):
         # Narrowed before it is enlarged: a quarter of the work, and less for the convolution that follows.
         x = layers.Conv2D(shape.filters[level - 1], 1, name=f"up{level}_narrow")(x)
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}_upsample")(x)
         x = layers.Concatenate(name=f"up{level}_concatenate")([x, skips[level - 1]])
-        x = convolve(x, shape.filters[level - 1], f"up{level}")
+        x = convolve(x, shape.filters[level - 1], f"up{level}", count=shape.convolutions)
     # Training begins at the guess itself: with a random head its first steps would silence the layers before it.
     head = layers.Conv2D(head_channels * BLOCK**2, 1, kernel_initializer="zeros", dtype="float32", name="head")(x)
     return keras.Model(inputs, after(head, surface), name=size if isinstance(size, str) else "Small")

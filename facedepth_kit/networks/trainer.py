@@ -111,6 +111,17 @@ class Progress:
     best_loss: float | None = None
     seconds: float = 0.0
 
+    def on_card(self, *, frames: int = 1, before: int = 0) -> dict[str, Any]:
+        """What a model card says of it; an image is ``frames`` frames, ``before`` were seen before the run."""
+        return {
+            "images_seen": self.images * frames,
+            "images_seen_in_all": self.images * frames + before,
+            "steps": self.steps,
+            "epochs_finished": self.epoch,
+            "training_seconds": round(self.seconds),
+            "loss_by_epoch": tuple(round(loss, 6) for loss in self.losses),
+        }
+
 
 def train(
     build: Callable[[], keras.Model],

@@ -41,6 +41,22 @@ SIZES: dict[str, NetworkSize] = {
 }
 
 
+def convolve(x: keras.KerasTensor, filters: int, name: str, *, count: int = 2, kernel: int = 3) -> keras.KerasTensor:
+    """A level of a U-Net: ``count`` convolutions with ReLU, ``kernel`` pixels on a side."""
+    from keras import layers
+
+    for i in range(count):
+        x = layers.Conv2D(
+            filters,
+            kernel,
+            padding="same",
+            activation="relu",
+            kernel_initializer="he_normal",
+            name=f"{name}_conv{i + 1}",
+        )(x)
+    return x
+
+
 def build_unet(size: str | NetworkSize, *, head_channels: int = 1, side: int | None = SIZE) -> keras.Model:
     """Build an untrained U-Net of Table III.
 
@@ -59,29 +75,17 @@ def build_unet(size: str | NetworkSize, *, head_channels: int = 1, side: int | N
         raise KitError(f"network: found size {size!r}, expected one of {', '.join(SIZES)}")
     shape = SIZES[size] if isinstance(size, str) else size
 
-    def convolve(x: keras.KerasTensor, filters: int, count: int, name: str) -> keras.KerasTensor:
-        for i in range(count):
-            x = layers.Conv2D(
-                filters,
-                shape.kernel,
-                padding="same",
-                activation="relu",
-                kernel_initializer="he_normal",
-                name=f"{name}_conv{i + 1}",
-            )(x)
-        return x
-
     inputs = keras.Input((side, side, 1), name="depth", dtype="float32")
     x = inputs
     skips = []
     for level, filters in enumerate(shape.filters, start=1):
-        x = convolve(x, filters, shape.convolutions, f"down{level}")
+        x = convolve(x, filters, f"down{level}", count=shape.convolutions, kernel=shape.kernel)
         skips.append(x)
         x = layers.MaxPooling2D(2, name=f"down{level}_pool")(x)
-    x = convolve(x, shape.bottom_filters, 2, "bottom")
+    x = convolve(x, shape.bottom_filters, "bottom", kernel=shape.kernel)
     for level in range(len(shape.filters), 0, -1):
         x = layers.UpSampling2D(2, interpolation="nearest", name=f"up{level}_upsample")(x)
         x = layers.Concatenate(name=f"up{level}_concatenate")([x, skips[level - 1]])
-        x = convolve(x, shape.filters[level - 1], shape.convolutions, f"up{level}")
+        x = convolve(x, shape.filters[level - 1], f"up{level}", count=shape.convolutions, kernel=shape.kernel)
     outputs = layers.Conv2D(head_channels, 1, dtype="float32", name="head")(x)
     return keras.Model(inputs, outputs, name=size if isinstance(size, str) else "U-Net")

@@ -170,18 +170,13 @@ def export_stand_in(
         sha256="",
         pairs="stand-in: simulated people at 0.5 to 2 m with simulated sensor noise",
         ground_truths=recipe.scenes,
-        images_seen=progress.images,
-        images_seen_in_all=progress.images,
-        steps=progress.steps,
-        epochs_finished=progress.epoch,
         epochs_planned=BodyBatches(recipe).epochs,
-        training_seconds=round(progress.seconds),
-        loss_by_epoch=tuple(round(loss, 6) for loss in progress.losses),
         recipe=to_dict(recipe),
         notes={
             "comparable": "not comparable with the published row: the official weights were trained on real people",
             "bodies": "MakeHuman / MPFB2, CC0 1.0",
             "loss_unit": f"750 mm, mean of {recipe.epoch_steps} steps",
         },
+        **progress.on_card(),
     )
     return write_network(model, card, weights_dir, storage=storage, overwrite=overwrite)

@@ -279,7 +279,7 @@ def export_network(
     notes: dict[str, Any] | None = None,
 ) -> Path:
     """Write a run's best weights and model card into ``weights_dir``; returns the card's path."""
-    recipe, progress, before = trained.recipe, trained.progress, trained.started_from
+    recipe, before = trained.recipe, trained.started_from
     seen: list[Faces] = list(before.trained_on) if before else []
     seen += [faces for store in trained.stores if (faces := store.faces) not in seen]
     card = ModelCard(
@@ -294,17 +294,12 @@ def export_network(
         fraction=recipe.fraction,
         started_from=recipe.start_from,
         ground_truths=sum(len(store) for store in trained.stores),
-        images_seen=progress.images,
-        images_seen_in_all=progress.images + (before.images_seen_in_all if before else 0),
-        steps=progress.steps,
-        epochs_finished=progress.epoch,
         epochs_planned=trained.epochs,
-        training_seconds=round(progress.seconds),
         machine=machine or machine_name(),
-        loss_by_epoch=tuple(round(loss, 6) for loss in progress.losses),
         recipe=to_dict(recipe),
         measured=measured or {},
         notes=notes or {},
+        **trained.progress.on_card(before=before.images_seen_in_all if before else 0),
     )
     return write_network(trained.network(), card, weights_dir, storage=storage, overwrite=overwrite)
 

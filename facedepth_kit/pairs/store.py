@@ -358,6 +358,7 @@ class PairStore:
         except KitError as error:
             raise KitError(f"{self.folder / STORE}: {error}") from None
         self._origin = description.origin
+        self._mapped: dict[tuple[int, str], npt.NDArray[Any]] = {}
         if self.count < 1:
             raise KitError(f"{self.folder}: found no pairs yet, expected some; run facedepth synthesize again to go on")
 
@@ -378,6 +379,11 @@ class PairStore:
         return Faces("parametric", self.seed, self.count)
 
     def _shard(self, shard: int, what: str) -> npt.NDArray[Any]:
+        if (shard, what) not in self._mapped:
+            self._mapped[shard, what] = self._read_shard(shard, what)
+        return self._mapped[shard, what]
+
+    def _read_shard(self, shard: int, what: str) -> npt.NDArray[Any]:
         path = shard_path(self.folder, shard, what)
         if not path.exists():
             raise KitError(f"{path}: missing, the store is not complete; run facedepth synthesize again to finish it")

@@ -293,10 +293,9 @@ def export_denoiser(
     notes: dict[str, Any] | None = None,
 ) -> Path:
     """Write weights and model card of M1 or M2; returns the card's path."""
-    recipe, progress = trained.recipe, trained.progress
+    recipe = trained.recipe
     model = build_step(recipe.size) if recipe.size.remembers else build_denoiser(recipe.size)
     model.set_weights(trained.weights)
-    frames = FRAMES if recipe.size.remembers else 1
     card = ModelCard(
         name=recipe.name,
         size=MEMORY if recipe.size.remembers else SINGLE,
@@ -304,16 +303,11 @@ def export_denoiser(
         pairs=pairs,
         trained_on=trained.seen,
         started_from=SINGLE if recipe.size.remembers else None,
-        images_seen=progress.images * frames,
-        images_seen_in_all=progress.images * frames,
-        steps=progress.steps,
-        epochs_finished=progress.epoch,
         epochs_planned=trained.epochs,
-        training_seconds=round(progress.seconds),
         machine=machine_name(),
-        loss_by_epoch=tuple(round(loss, 6) for loss in progress.losses),
         recipe=to_dict(recipe),
         measured=measured or {},
         notes=notes or {},
+        **trained.progress.on_card(frames=FRAMES if recipe.size.remembers else 1),
     )
     return write_network(model, card, weights_dir, storage=storage, overwrite=overwrite)
