@@ -14,6 +14,7 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def hardened(build: Callable[[], keras.Model]) -> keras.Model:
 
     class Hardened(keras.Model):
         def train_step(self, data: Any) -> Any:
-            given, wanted = data
+            given, wanted = data[:2]
             depth, reach = given[..., :1], given[..., 1:]
             farthest = tf.where(depth < 1.0, FARTHEST / float(HOLE), 1.0)
             moved = tf.clip_by_value(depth + reach * tf.random.uniform(tf.shape(reach), -1.0, 1.0), 0.0, farthest)
@@ -125,7 +126,7 @@ def under_attack(pairs: PairStore, count: int, deviations: float, steps: int) ->
     return lines
 
 
-def cost(pairs: PairStore, real: Path) -> list[dict[str, Any]]:
+def cost(pairs: PairStore, real: Path, every: int) -> list[dict[str, Any]]:
     """What it costs where nobody attacks: the error on pairs and at punched holes."""
     names = (BEFORE, AFTER)
     errors = evaluate(pairs, {name: enhancers.get(name).enhance for name in names}).face
@@ -135,7 +136,8 @@ def cost(pairs: PairStore, real: Path) -> list[dict[str, Any]]:
         for name in names
     ]  # fmt: skip
     for folder, title in RECORDINGS.items():
-        faces = ((frame, face) for frame, face, _ in faces_in(open_recordings(real / folder), []))
+        frames = islice(open_recordings(real / folder), 0, None, every)
+        faces = ((frame, face) for frame, face, _ in faces_in(frames, []))
         functions = {name: recording_enhancer(name) for name in names}
         for row in evaluate_punched(faces, functions, np.random.default_rng(0)):
             lines.append({"measure": f"punched holes, {title}, mm", "enhancer": row.enhancer, "attack": "none",
@@ -153,6 +155,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16, help="attacked to compare")
     parser.add_argument("--steps", type=int, default=20, help="of the attack")
     parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--every", type=int, default=1, help="every so many of the recorded frames")
     parser.add_argument("--work", type=Path, default=repository_root() / "build" / "hardening")
     parser.add_argument(
         "--output", type=Path, default=repository_root() / "figures" / "recordings" / "adversarial_training.csv"
@@ -165,7 +168,7 @@ def main() -> None:
         recipe = replace(recipe, start_from=BEFORE, training=training)
         export_network(harden(recipe, given.work, given.deviations), given.work / "networks")
     pairs = synthesize(given.work / "fresh", given.pairs, seed=SEED)
-    lines = under_attack(pairs, given.images, given.deviations, given.steps) + cost(pairs, given.real)
+    lines = under_attack(pairs, given.images, given.deviations, given.steps) + cost(pairs, given.real, given.every)
     write_table(given.output, lines, significant=4, overwrite=True)
     for line in lines:
         print(*line.values(), sep="\t")
