@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -92,9 +92,18 @@ def simulated_tests(folder: str | Path, *, seed: int, count: int, seconds: float
     return made
 
 
-def refuse_seen(aligned: Iterable[AlignedPair], names: Iterable[str] = (SINGLE, MEMORY)) -> None:
+class Paired(Protocol):
+    """What has been made from a paired recording."""
+
+    @property
+    def pair(self) -> PairedRecording:
+        """The recording."""
+        ...
+
+
+def refuse_seen(made: Iterable[Paired], names: Sequence[str] = (SINGLE, MEMORY)) -> None:
     """Raise :class:`KitError` where one of these networks was trained on a recording's person or room."""
-    for one in aligned:
+    for one in made:
         for name in names:
             ModelCard.read(network_files(name)[0]).refuse_seen(read_session(one.pair.folder).seen)
 

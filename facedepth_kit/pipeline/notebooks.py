@@ -164,7 +164,22 @@ NOTEBOOKS = (
         weights=True,
         own_data=True,
     ),
-    Notebook("24_reconstruction", outputs=(*_table("shabanov/reconstruction"), "shabanov/figure_7.png")),
+    Notebook(
+        "22_single_frames",
+        outputs=tuple(f"shabanov/figure_{number}.png" for number in (1, 2, 3, 5)),
+        results=("shabanov_errors.json",),
+        weights=True,
+    ),
+    Notebook(
+        "23_memory",
+        outputs=(
+            *_table(*(f"shabanov/{name}" for name in ("table_1", "table_1_by_error", "memory", "verdicts"))),
+            *(f"shabanov/figure_{number}.png" for number in (4, 8)),
+        ),
+        needs=("shabanov_errors.json",),
+        weights=True,
+    ),
+    Notebook("24_reconstruction", outputs=(*_table("shabanov/reconstruction"), "shabanov/figure_7.png"), weights=True),
 )
 
 

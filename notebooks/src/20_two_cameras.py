@@ -182,6 +182,6 @@ work.save_figure(before_and_after(pictures), "two_cameras.png", caption, width=7
 # ## What you have seen
 #
 # Two recordings that share nothing but the scene, aligned by what both saw. The paper goes on to learn from such pairs
-# what the lower-quality camera should have measured. What better depth is good for is seen in
-# [24_reconstruction](24_reconstruction.ipynb); before that, [21_adversarial_attacks](21_adversarial_attacks.ipynb) goes
-# back to attacks. The map of all notebooks is in [00_start_here](00_start_here.ipynb).
+# what the lower-quality camera should have measured: [22_single_frames](22_single_frames.ipynb) does so. Before that,
+# [21_adversarial_attacks](21_adversarial_attacks.ipynb) goes back to attacks. The map of all notebooks is in
+# [00_start_here](00_start_here.ipynb).

@@ -219,4 +219,4 @@ work.save_figure(picture_grid(pictures, titles, size=1.7), "attacks_print.png", 
 #
 # A budget from the sensor's physics makes attacks comparable. Random changes are the control, doing nothing is the
 # baseline, and a defence is attacked as it is deployed. Masks have a nose of their own. All counts here are small: read
-# the intervals. Next, what better depth is good for: [24_reconstruction](24_reconstruction.ipynb).
+# the intervals. Next, learning from a better camera: [22_single_frames](22_single_frames.ipynb).

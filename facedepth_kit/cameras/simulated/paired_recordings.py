@@ -139,6 +139,26 @@ class _Actor:
         return body_mesh(replace(self.body, joints_deg=joints, turn_deg=turn))
 
 
+def _performance(seed: int, number: int, settings: PairSettings) -> tuple[_Actor, float]:
+    """The actor, and at which second of the performance the recording begins."""
+    performance_s = settings.performance_s or settings.seconds
+    actor = _draw_actor(np.random.default_rng([seed, number, 1]), performance_s / 3)
+    if settings.chair_turn_deg is not None:
+        actor = replace(actor, chair=(settings.chair_turn_deg, settings.seconds))
+    return actor, float(np.random.default_rng([seed, number, 4]).uniform(0, performance_s - settings.seconds))
+
+
+def true_bodies(truth: PairTruth, settings: PairSettings, times_ms: npt.ArrayLike) -> list[Mesh]:
+    """The person's own surface at moments of the lower-quality clock, in that camera (x right, y up, z towards it).
+
+    The same vertex is the same place of the body in all of them. ``settings`` are those of the recording.
+    """
+    actor, begin_s = _performance(truth.seed, truth.person, settings)
+    distance_mm = float(np.random.default_rng([truth.seed, truth.person, 0]).uniform(*settings.distance_mm))
+    moments = begin_s + np.asarray(times_ms, np.float64) / 1000
+    return [actor.mesh(float(moment)).moved((0.0, 0.0, -distance_mm)) for moment in moments]
+
+
 def _texture(
     points_mm: FloatArray, rng: np.random.Generator, waves: int, wavelength_mm: tuple[float, float]
 ) -> FloatArray:
@@ -317,12 +337,7 @@ def simulate_pair(
     folder = Path(folder)
     rng = np.random.default_rng([seed, number, 0])
     room = number % ROOMS
-    performance_s = settings.performance_s or settings.seconds
-    turn_s = performance_s / 3
-    begin_s = float(np.random.default_rng([seed, number, 4]).uniform(0, performance_s - settings.seconds))
-    actor = _draw_actor(np.random.default_rng([seed, number, 1]), turn_s)
-    if settings.chair_turn_deg is not None:
-        actor = replace(actor, chair=(settings.chair_turn_deg, settings.seconds))
+    actor, begin_s = _performance(seed, number, settings)
     distance_mm = float(rng.uniform(*settings.distance_mm))
     floor_mm = float(actor.mesh(0.0).vertices_mm[:, 1].min()) - 5
     surroundings = _room(np.random.default_rng([seed, room, 2]), distance_mm, floor_mm)
@@ -361,8 +376,7 @@ def simulate_pair(
             shutil.rmtree(folder / TRUTH, ignore_errors=True)
         (folder / TRUTH).mkdir(exist_ok=True)
         if actor.chair is not None:
-            body = actor.mesh(begin_s + float(lower_s[0])).moved((0.0, 0.0, -distance_mm))
-            write_mesh(folder / TRUTH / SURFACE, body, overwrite=True)
+            write_mesh(folder / TRUTH / SURFACE, true_bodies(truth, settings, lower_ms[:1])[0], overwrite=True)
         for i, (clean, picture, person) in enumerate(frames(lower_s, LOWER_CAMERA, np.eye(4))):
             name = f"{i:04d}"
             _write_truth(folder / TRUTH / f"{name}_depth.png", clean, person)
