@@ -129,16 +129,23 @@ def notebooks() -> str:
         title = re.search(r"^# # (.+)$", notebook.source.read_text(encoding="utf-8"), re.MULTILINE)
         made = [name for name in notebook.outputs if not name.endswith(".md")]
         tables = [f"Table {_roman(name)}" for name in made if re.fullmatch(r"table_\d\.csv", name)]
-        figures = sorted(int(name[7:9]) for name in made if re.fullmatch(r"figure_\d\d\.png", name))
-        shown = [f"Figure{'s' * (len(figures) > 1)} {', '.join(map(str, figures))}"] if figures else []
+        second = [f"Table {name[15]}" for name in made if re.fullmatch(r"shabanov/table_\d\.csv", name)]
+        second += _figures(made, r"shabanov/figure_(\d)\.png")
+        shown = [*tables, *_figures(made, r"figure_(\d\d)\.png")]
+        shown += [f"{', '.join(second)} (second paper)"] if second else []
         rows.append(
             {
                 "notebook": f"`{notebook.name}`",
                 "what it is about": title[1].strip() if title else "",
-                "comes out": ", ".join([*tables, *shown]),
+                "comes out": ", ".join(shown),
             }
         )
     return markdown_table(rows)
+
+
+def _figures(made: list[str], pattern: str) -> list[str]:
+    numbers = sorted(int(found[1]) for name in made if (found := re.fullmatch(pattern, name)))
+    return [f"Figure{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"] if numbers else []
 
 
 def _roman(name: str) -> str:

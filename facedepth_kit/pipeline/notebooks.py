@@ -179,7 +179,14 @@ NOTEBOOKS = (
         needs=("shabanov_errors.json",),
         weights=True,
     ),
-    Notebook("24_reconstruction", outputs=(*_table("shabanov/reconstruction"), "shabanov/figure_7.png"), weights=True),
+    Notebook(
+        "24_reconstruction",
+        outputs=(
+            *_table("shabanov/reconstruction", "shabanov/moving"),
+            *("shabanov/figure_6.png", "shabanov/figure_7.png"),
+        ),
+        weights=True,
+    ),
 )
 
 
