@@ -165,6 +165,7 @@ def record_pair(
 )
 @weights_folder
 @click.option("--plain", is_flag=True, help="The network's output as it is (section IV-G), not joined to the measured.")
+@click.option("--single", is_flag=True, help="Enhance each frame alone, not after those before it.")
 @click.option("--unit-mm", type=UNIT_MM, metavar="MM", help="Millimetres a step (default: as recorded).")
 @click.option(
     "--output", type=PATH, metavar="DIR", help=f"Write pictures there, no window (without a screen: {PICTURES})."
@@ -179,6 +180,7 @@ def live(
     source: str,
     enhancer: str | None,
     plain: bool,
+    single: bool,
     unit_mm: float | None,
     output: Path | None,
     no_pictures: bool,
@@ -198,7 +200,7 @@ def live(
 
     if output is not None and no_pictures:
         raise KitError("--no-pictures: found --output beside it, expected one of them")
-    settings = application.LiveSettings(enhancer=enhancer or DEFAULT_ENHANCER)
+    settings = application.LiveSettings(enhancer=enhancer or DEFAULT_ENHANCER, single=single or plain)
     enhance = able_enhancer(settings.enhancer).enhance if plain else None
     verdicts: Counter[str] = Counter()
     began = last = 0.0

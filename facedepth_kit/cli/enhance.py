@@ -72,6 +72,7 @@ def export(name: str, images: int, seed: int, overwrite: bool) -> int:
     metavar="SUFFIX",
     help="Find the face in the aligned picture of this ending, such as _infrared.png beside _depth.png.",
 )
+@click.option("--single", is_flag=True, help="Each frame alone, not after those before it in its recording.")
 @click.option("--preview", is_flag=True, help="Write a picture of each face before and after, too: *_preview.png.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier results.")
 def enhance(
@@ -82,6 +83,7 @@ def enhance(
     normalized: bool,
     box: tuple[int, int, int, int] | None,
     image_suffix: str | None,
+    single: bool,
     preview: bool,
     overwrite: bool,
 ) -> int:
@@ -116,6 +118,7 @@ def enhance(
         box=box,
         image_suffix=image_suffix,
         overwrite=overwrite,
+        single=single,
     )
     reports = enhance_files(list(inputs), settings, on_report=show, on_crop=_preview(overwrite) if preview else None)
     failed = sum(not report.ok for report in reports)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from facedepth_kit.cameras.recorded.depth_files import (
     read_picture,
     write_frame,
 )
-from facedepth_kit.cameras.recorded.face_crop import cut_square, find_face
+from facedepth_kit.cameras.recorded.face_crop import FaceCrop, cut_square, find_face, restore_face
 from facedepth_kit.cameras.recorded.folder import FolderWriter, aligned_beside, nearest_metadata
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import (
@@ -51,10 +52,12 @@ from facedepth_kit.enhancers.frames import (
     DEFAULT_ENHANCER,
     Enhance,
     able_enhancer,
-    enhance_frame,
+    enhance_crop,
     enhance_normalized,
     recording_enhancer,
+    seen_face,
 )
+from facedepth_kit.enhancers.memory import EARLIER
 from facedepth_kit.faces.detection import Box, Face, detect_face
 from facedepth_kit.faces.tracking import FaceTracker
 from facedepth_kit.sequences.denoisers import FrameDenoiser
@@ -76,7 +79,8 @@ class EnhanceSettings:
     millimetre); ``normalized`` says instead that they are 256x256 in the kit's convention (hole 65535). The face region
     is ``box`` (left, top, right, bottom in pixels, right and bottom exclusive, hairline to chin) in every file; or what
     Dlib finds in the aligned picture named by ``image_suffix``, by default ``_color`` or ``_infrared`` where a
-    ``recording.json`` says that this is a recording; or the whole frame.
+    ``recording.json`` says that this is a recording; or the whole frame. Where there are pictures, a frame is enhanced
+    after the few before it in its folder or file (:mod:`facedepth_kit.enhancers.memory`), unless ``single``.
     """
 
     output: Path
@@ -86,6 +90,7 @@ class EnhanceSettings:
     box: Box | None = None
     image_suffix: str | None = None
     overwrite: bool = False
+    single: bool = False
 
     def __post_init__(self) -> None:
         if self.unit_mm is not None and not (np.isfinite(self.unit_mm) and self.unit_mm > 0):
@@ -159,7 +164,7 @@ def enhance_files(
         enhance = able_enhancer(name).enhance if settings.normalized else recording_enhancer(name, runs_fast=True)
     made = chain.from_iterable(
         [
-            *(_file(target, settings, enhance, on_crop) for target in targets),
+            _folders(targets, settings, enhance, on_crop),
             *(_set_or_why_not(path, settings, enhance, on_crop) for path in sets),
         ]
     )
@@ -276,16 +281,36 @@ class Item:
     find: Find
     write: Callable[[RecordedFrame], Path]
 
+    @cached_property
+    def seen(self) -> tuple[RecordedFrame, Face | Box | None, FaceCrop]:
+        """The frame, its face, and that cut out."""
+        frame = self.read()
+        face = self.find(frame) if frame.depth.any() else None
+        return frame, face, seen_face(frame, face)
 
-def _enhanced(item: Item, enhance: Enhance, on_crop: OnCrop | None) -> FileReport:
+
+# The items before one in its recording, whether their results were written now, before, or not at all.
+Recent = deque[Item]
+
+
+def _crops(recent: Recent) -> list[FaceCrop]:
+    """The faces of the frames before, as measured, those after the last one without a face."""
+    crops: list[FaceCrop] = []
+    for item in reversed(recent):
+        try:
+            crops.insert(0, item.seen[2])
+        except (KitError, OSError):
+            break
+    return crops
+
+
+def _enhanced(item: Item, enhance: Enhance, on_crop: OnCrop | None, recent: Recent) -> FileReport:
     """Enhance and write one frame. Raises ``OSError`` for what would keep all others from being written, too."""
 
     def made(report: FileReport) -> FileReport:
-        frame = item.read()
-        if not frame.depth.any():
-            raise KitError("found holes only (every pixel is 0), expected depth")
-        face = item.find(frame)
-        result, crop = enhance_frame(frame, enhance, face)
+        frame, face, crop = item.seen
+        earlier = [] if crop.picture is None else _crops(recent)
+        result = restore_face(frame, enhance_crop(crop, enhance, earlier), crop)
         near_mm, span_mm = crop.depth_range.near_mm, crop.depth_range.span_mm
         report = replace(
             report,
@@ -301,7 +326,10 @@ def _enhanced(item: Item, enhance: Enhance, on_crop: OnCrop | None) -> FileRepor
             on_crop(report.output, crop.depth, after, crop.depth_range)
         return report
 
-    return _reported(item.source, made)
+    try:
+        return _reported(item.source, made)
+    finally:
+        recent.append(item)
 
 
 def _reported(source: Path, make: Callable[[FileReport], FileReport]) -> FileReport:
@@ -353,7 +381,24 @@ def _counted(
 # --- depth images ---------------------------------------------------------------------------------------------------
 
 
-def _file(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None) -> Iterator[FileReport]:
+def _folders(
+    targets: Iterable[Target], settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None
+) -> Iterator[FileReport]:
+    """Depth files one after the other; those of a folder are a recording."""
+    recent, folder = _nothing_before(settings), None
+    for target in targets:
+        if target.source.parent != folder:
+            recent, folder = _nothing_before(settings), target.source.parent
+        yield from _file(target, settings, enhance, on_crop, recent)
+
+
+def _nothing_before(settings: EnhanceSettings) -> Recent:
+    return deque(maxlen=0 if settings.single else EARLIER)
+
+
+def _file(
+    target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: OnCrop | None, recent: Recent
+) -> Iterator[FileReport]:
     """The frames of one depth file, written together: one of an image, several of an NPY stack.
 
     Frames of a stack that cannot be enhanced are left as they are; their reports say why.
@@ -361,9 +406,14 @@ def _file(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: 
     source, done = target.source, dict[int, npt.NDArray[np.uint16]]()
     report = FileReport(source)
     try:
-        _check_target(target, settings)
         described = (1.0, None, None) if settings.normalized else _described(target, settings)
         file = open_depth(source, described[0])
+        items = [_item(target, settings, file, index, described[1], done) for index in range(len(file))]
+        try:
+            _check_target(target, settings)
+        except KitError:
+            recent.extend(items)  # a run that goes on: the frames after this one still have it before them
+            raise
     except KitError as error:
         yield replace(report, error=_naming(source, error))
         return
@@ -373,8 +423,8 @@ def _file(target: Target, settings: EnhanceSettings, enhance: Enhance, on_crop: 
         if settings.normalized:
             report = _normalized(target, file, index, enhance, done, on_crop)
         else:
-            item = _item(target, settings, file, index, described[1], done)
-            report = replace(_enhanced(item, enhance, _of_frame(on_crop, file, index)), assumed=described[2])
+            shown = _of_frame(on_crop, file, index)
+            report = replace(_enhanced(items[index], enhance, shown, recent), assumed=described[2])
     try:
         if done:
             file.save(target.target, done, overwrite=settings.overwrite)
@@ -400,14 +450,22 @@ def _item(
     def find(frame: RecordedFrame) -> Face | Box | None:
         if picture is None:
             return settings.box
-        return _face_beside(target.source, frame, picture, index if file.is_stack else None)
+        assert frame.picture is not None
+        face = detect_face(frame.picture)
+        if face is None:
+            raise KitError(f"{target.source}: found no face in {picture.name}, expected one (--box says where it is)")
+        return face
 
     def write(frame: RecordedFrame) -> Path:
         done[index] = frame.depth
         return target.target
 
     def read() -> RecordedFrame:
-        return RecordedFrame(target.source.name, file.frame(index), file.unit_mm)
+        frame = RecordedFrame(target.source.name, file.frame(index), file.unit_mm)
+        if picture is None:
+            return frame
+        beside = _picture_beside(target.source, frame, picture, index if file.is_stack else None)
+        return replace(frame, picture=beside)
 
     return Item(_name(file, index), read, find, write)
 
@@ -479,7 +537,7 @@ def _described(target: Target, settings: EnhanceSettings) -> tuple[float, Path |
     return settings.unit_mm or metadata.unit_mm, picture, "; ".join(assumed) or None
 
 
-def _face_beside(source: Path, frame: RecordedFrame, path: Path, index: int | None) -> Face:
+def _picture_beside(source: Path, frame: RecordedFrame, path: Path, index: int | None) -> npt.NDArray[np.generic]:
     if not path.exists():
         raise KitError(f"{source}: found no aligned picture {path.name} beside it, expected one (--image-suffix)")
     picture = read_picture(path, index)
@@ -488,10 +546,7 @@ def _face_beside(source: Path, frame: RecordedFrame, path: Path, index: int | No
         raise KitError(
             f"{path}: found {found} pixels, expected {expected} as in {source.name}: pictures must be aligned"
         )
-    face = detect_face(picture)
-    if face is None:
-        raise KitError(f"{source}: found no face in {path.name}, expected one (--box says where it is)")
-    return face
+    return picture
 
 
 # --- whole people in recordings (the second paper) -------------------------------------------------------------------
@@ -595,6 +650,7 @@ def _data_set(path: Path, settings: EnhanceSettings, enhance: Enhance, on_crop: 
         else:
             recordings = KinectFaceDB(path)
             find, write = _find_in_session(recordings), _kinectfacedb_writer(recordings.simulated, settings)
+        recent: Recent = _nothing_before(settings) if isinstance(recordings, BagFile) else deque(maxlen=0)
         for frame in recordings:
             item = Item(
                 path / frame.name,
@@ -602,7 +658,7 @@ def _data_set(path: Path, settings: EnhanceSettings, enhance: Enhance, on_crop: 
                 find=find if settings.box is None else lambda _: settings.box,
                 write=write,
             )
-            yield _enhanced(item, enhance, on_crop)
+            yield _enhanced(item, enhance, on_crop, recent)
     for line in recordings.damaged:
         yield FileReport(path, error=line)
 

@@ -5,7 +5,7 @@ The rules of cutting out and putting back stand in :mod:`facedepth_kit.cameras.r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from facedepth_kit import enhancers
 from facedepth_kit.cameras.recorded.face_crop import FaceCrop, crop_face, restore_face
@@ -13,7 +13,8 @@ from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage, check_depth
 from facedepth_kit.enhancers.learned import learned_enhancer
-from facedepth_kit.enhancers.measured_bias import join_to_measured
+from facedepth_kit.enhancers.measured_bias import hold_measured, join_to_measured
+from facedepth_kit.enhancers.memory import with_earlier
 from facedepth_kit.faces.detection import Box, Face
 from facedepth_kit.networks import fast
 
@@ -30,10 +31,25 @@ def enhance_frame(
     ``enhance`` takes and gives a depth image (256, 256), such as :func:`recording_enhancer` returns; ``face`` is
     :func:`crop_face`'s. Raises :class:`KitError` as that does, and for frames of holes only.
     """
+    crop = seen_face(frame, face)
+    return restore_face(frame, enhance(crop.depth), crop), crop
+
+
+def seen_face(frame: RecordedFrame, face: Face | Box | None = None) -> FaceCrop:
+    """:func:`crop_face`, which refuses frames of holes only, too."""
     if not frame.depth.any():
         raise KitError("found holes only (every pixel is 0), expected depth")
-    crop = crop_face(frame, face)
-    return restore_face(frame, enhance(crop.depth), crop), crop
+    return crop_face(frame, face)
+
+
+def enhance_crop(crop: FaceCrop, enhance: Enhance, earlier: Sequence[FaceCrop] = ()) -> DepthImage:
+    """A crop enhanced after the ``earlier`` ones of its recording (:mod:`facedepth_kit.enhancers.memory`).
+
+    What is measured in it stays within four standard deviations of its noise, as without them.
+    """
+    given = with_earlier(crop, earlier)
+    enhanced = enhance(given)
+    return enhanced if given is crop.depth else hold_measured(crop.depth, enhanced)
 
 
 def enhance_normalized(depth: DepthImage, enhance: Enhance) -> DepthImage:

@@ -46,14 +46,14 @@ def hold_measured(given: DepthImage, enhanced: DepthImage) -> DepthImage:
     """
     if given.ndim > 2:
         return np.stack([hold_measured(one, other) for one, other in zip(given, enhanced, strict=True)])
-    reach = np.clip(NOISE_DEVIATIONS * _noise(given), LEAST_MOVE * FARTHEST, MOST_MOVE * FARTHEST)
+    reach = np.clip(NOISE_DEVIATIONS * noise_steps(given), LEAST_MOVE * FARTHEST, MOST_MOVE * FARTHEST)
     measured = given.astype(np.float32)
     held = np.clip(enhanced, np.maximum(measured - reach, 0), np.minimum(measured + reach, FARTHEST))
     both = (given != HOLE) & (enhanced != HOLE)
     return np.where(both, np.rint(held), enhanced).astype(np.uint16)
 
 
-def _noise(given: DepthImage) -> float:
+def noise_steps(given: DepthImage) -> float:
     """The standard deviation of a depth image's fine part, in its own steps, as its median says it; 0 without depth."""
     measured = given != HOLE
     if not measured.any():

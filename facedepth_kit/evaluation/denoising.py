@@ -27,6 +27,7 @@ from facedepth_kit.networks.cards import ModelCard, network_files
 from facedepth_kit.networks.ddrnet import NAME as DDRNET
 from facedepth_kit.networks.published import PUBLISHED_NETWORKS, PublishedNetwork
 from facedepth_kit.sequences.denoisers import MEMORY, SINGLE, FrameDenoiser
+from facedepth_kit.sequences.flow import places_before
 from facedepth_kit.sequences.recordings import PairedRecording
 from facedepth_kit.sequences.training_windows import AlignedPair, person_and_truth, read_session, true_alignment
 
@@ -225,17 +226,11 @@ def average_by_flow(predictions: Sequence[FloatArray], pictures: Sequence[Pictur
     The last of both sequences is the frame's own. What differs from it by more than 100 mm has moved out of sight.
     """
     own = predictions[-1]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    now = cv2.cvtColor(pictures[-1], cv2.COLOR_RGB2GRAY)
-    rows, columns = np.mgrid[0 : own.shape[0], 0 : own.shape[1]].astype(np.float32)
+    now = np.asarray(cv2.cvtColor(pictures[-1], cv2.COLOR_RGB2GRAY), np.uint8)
     total, count = np.nan_to_num(own).astype(np.float32), np.isfinite(own).astype(np.float32)
     for earlier, picture in zip(predictions[:-1], pictures[:-1], strict=True):
-        before = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        moved = flow.calc(now, before, np.zeros((*own.shape, 2), np.float32))
-        there = cv2.remap(
-            filled(earlier), columns + moved[..., 0], rows + moved[..., 1], cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT, borderValue=-1e6
-        )  # fmt: skip
+        places = places_before(now, np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8))
+        there = cv2.remap(filled(earlier), *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1e6)
         agrees = np.abs(there - np.nan_to_num(own)) < AGREE_MM
         total += np.where(agrees, there, 0)
         count += agrees

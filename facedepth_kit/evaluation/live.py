@@ -12,6 +12,7 @@ half of what its steps add up to.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -28,7 +29,8 @@ from facedepth_kit.cameras.recorded.face_crop import FaceCrop, crop_face
 from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.common.errors import KitError
 from facedepth_kit.depth import HOLE, SIZE, DepthImage
-from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER, recording_enhancer
+from facedepth_kit.enhancers.frames import DEFAULT_ENHANCER, enhance_crop, recording_enhancer
+from facedepth_kit.enhancers.memory import EARLIER
 from facedepth_kit.evaluation.pad import PadResult, geometric_pad
 from facedepth_kit.evaluation.relief import Relief, ReliefSettings, face_relief
 from facedepth_kit.faces.detection import Face
@@ -80,10 +82,11 @@ class LiveSettings:
     A frame is rejected when ``most_invalid`` of the landmarks or more break the geometric rules, or the nose's relief
     is not plausible. The paper tried DL-Delta-1. Tried on simulated D435 frames (25 of faces passed, 25 of flat and
     bent prints did not, with and without enhancement) and on real ones: of 198 Kinect v2 frames of 11 people 195
-    passed, of 7 TrueDepth frames 6.
+    passed, of 7 TrueDepth frames 6. With ``single`` a frame is enhanced alone, otherwise after the few before it.
     """
 
     enhancer: str = DEFAULT_ENHANCER
+    single: bool = False
     most_invalid: float = 0.3
     relief: ReliefSettings = field(default_factory=ReliefSettings)
     temporal: TemporalSettings = field(default_factory=TemporalSettings)
@@ -151,47 +154,63 @@ def watch(
     enhance = enhance or recording_enhancer(settings.enhancer, runs_fast=True)
     enhance(np.full((SIZE, SIZE), HOLE))  # loads the weights
     temporal = TemporalDecision(settings.temporal)
-    faces = ahead(_with_faces(ahead(recordings, READ_AHEAD)), READ_AHEAD)
-    with closing(side_by_side(lambda pair: _decide(*pair, settings, enhance), faces, WORKERS)) as frames:
+    seen = ahead(_seen(ahead(recordings, READ_AHEAD), settings), READ_AHEAD)
+    with closing(side_by_side(lambda one: _decide(*one, settings, enhance), seen, WORKERS)) as frames:
         for number, frame in enumerate(frames):
             verdict = temporal.update(frame.accepted, frame.face, frame.distance_mm)
             yield replace(frame, number=number, verdict=verdict)
 
 
-def _with_faces(recordings: Generator[RecordedFrame]) -> Generator[tuple[RecordedFrame, Face | None]]:
+def _seen(
+    recordings: Generator[RecordedFrame], settings: LiveSettings
+) -> Generator[tuple[LiveFrame, tuple[FaceCrop, ...]]]:
+    """Each frame with its face cut out, and the cut-out faces of the few before it."""
     tracker = FaceTracker()
+    recent: deque[FaceCrop] = deque(maxlen=0 if settings.single else EARLIER)
     with closing(recordings):
-        for recording in recordings:
-            yield recording, None if recording.picture is None else tracker(recording.picture)
+        for recorded in recordings:
+            face = None if recorded.picture is None else tracker(recorded.picture)
+            frame = LiveFrame(0, recorded, "no face", face=face)
+            if face is not None:
+                with contextlib.suppress(KitError):  # holes only, or too small
+                    frame = replace(frame, crop=crop_face(*_thinned(recorded, face, bare=settings.single)))
+            yield frame, tuple(recent)
+            if frame.crop is None:
+                recent.clear()
+            else:
+                recent.append(frame.crop)
 
 
 def _decide(
-    recorded: RecordedFrame, face: Face | None, settings: LiveSettings, enhance: Callable[[DepthImage], DepthImage]
+    frame: LiveFrame,
+    earlier: tuple[FaceCrop, ...],
+    settings: LiveSettings,
+    enhance: Callable[[DepthImage], DepthImage],
 ) -> LiveFrame:
-    """What can be said of a frame without the others."""
-    frame = LiveFrame(0, recorded, "no face", face=face)
-    if face is None:
-        return replace(frame, reason="no picture beside the depth" if recorded.picture is None else "no face found")
-    try:
-        crop = crop_face(*_thinned(recorded, face))
-    except KitError:  # holes only, or too small
+    """What can be said of a frame without the verdicts on others."""
+    if frame.face is None:
+        reason = "no picture beside the depth" if frame.frame.picture is None else "no face found"
+        return replace(frame, reason=reason)
+    if frame.crop is None:
         return replace(frame, accepted=False, reason="no depth in the face")
+    crop = frame.crop
     assert crop.landmarks is not None
-    depth = enhance(crop.depth)
+    depth = enhance_crop(crop, enhance, earlier)
     pad = geometric_pad(depth, crop.landmarks)
     relief = face_relief(depth, crop.landmarks, crop.depth_range, settings.relief)
     reason = rejection(pad, relief, settings)
-    return replace(frame, accepted=not reason, reason=reason, crop=crop, depth=depth, pad=pad, relief=relief)
+    return replace(frame, accepted=not reason, reason=reason, depth=depth, pad=pad, relief=relief)
 
 
-def _thinned(frame: RecordedFrame, face: Face) -> tuple[RecordedFrame, Face]:
-    """Frame and face without what nobody looks at: the picture, and of a face of more than 512 pixels every second row
-    and column (the crop has 256, and time is short)."""
+def _thinned(frame: RecordedFrame, face: Face, *, bare: bool) -> tuple[RecordedFrame, Face]:
+    """Frame and face without what nobody looks at: the picture (``bare``), and of a face of more than 512 pixels every
+    second row and column (the crop has 256, and time is short)."""
     left, top, right, bottom = face.box
     step = max(max(right - left, bottom - top) // SIZE, 1)
     depth = np.ascontiguousarray(frame.depth[::step, ::step])
     box = (left // step, top // step, right // step, bottom // step)
-    thinned = replace(frame, depth=depth, picture=None, marks=None)
+    picture = None if bare or frame.picture is None else frame.picture[::step, ::step]
+    thinned = replace(frame, depth=depth, picture=picture, marks=None)
     return thinned, replace(face, box=box, landmarks=face.landmarks / step)
 
 

@@ -7,6 +7,7 @@ included: 80 ms of CPU time a frame, which says more on a busy machine.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from facedepth_kit.cameras.recorded.frame import RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import read_depth_text, write_variant
 from facedepth_kit.cameras.simulated.data_sets import RealSenseSettings, realsense_recording
 from facedepth_kit.enhancers.frames import recording_enhancer
+from facedepth_kit.enhancers.memory import EARLIER, with_earlier
 from facedepth_kit.evaluation.live import LiveSettings, watch
 from facedepth_kit.evaluation.pad import geometric_pad
 from facedepth_kit.evaluation.relief import face_relief
@@ -75,10 +77,8 @@ def test_frames_a_second(folder: Path) -> None:
         "read two PNGs": lambda: recordings.read(recordings.names[0]),
         "face and landmarks": lambda: tracker(recording.picture),  # type: ignore[arg-type]
         "cut out the face": lambda: crop_face(recording, face),
-        **{
-            f"enhance, {name}": lambda name=name: recording_enhancer(name, runs_fast=True)(crop.depth)
-            for name in ENHANCERS
-        },  # type: ignore[misc]
+        **{f"enhance, {name}": partial(recording_enhancer(name, runs_fast=True), crop.depth) for name in ENHANCERS},
+        "earlier frames": lambda: with_earlier(crop, [crop] * EARLIER),
         "rules and relief": lambda: (
             geometric_pad(crop.depth, points),
             face_relief(crop.depth, points, crop.depth_range),
