@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 import tifffile
 import yaml
@@ -22,6 +23,7 @@ from PIL import Image
 from facedepth_kit.cameras.recorded.folder import FolderWriter
 from facedepth_kit.cameras.recorded.frame import Intrinsics, RecordedFrame
 from facedepth_kit.cameras.recorded.kinectfacedb import write_variant
+from facedepth_kit.cameras.recorded.pad_data_sets import PadDataSet
 from facedepth_kit.cli.main import COMMANDS
 from facedepth_kit.cli.main import main as facedepth
 from facedepth_kit.common.settings import load_yaml, to_dict
@@ -36,6 +38,7 @@ from facedepth_kit.pairs import photo_pairs
 from facedepth_kit.pairs.body_batches import BodyRecipe
 from facedepth_kit.pairs.recipes import Recipe
 from facedepth_kit.pairs.store import SynthesisSettings, synthesize
+from facedepth_kit.rendering.mesh import Mesh, read_mesh, write_mesh
 from tests.faces.sources import Bowls
 
 BAG = Path(__file__).parents[1] / "cameras" / "recorded" / "sdk_2_56.bag"
@@ -135,6 +138,30 @@ def _enhance_kinectfacedb(place: Path, rng: random.Random) -> int:
 
 def _bag(folder: Path) -> None:
     shutil.copy(BAG, folder / "a.bag")
+
+
+def _3dmad(folder: Path) -> None:
+    with h5py.File(folder / "01_01_01.hdf5", "w") as file:
+        file["Depth_Data"] = np.stack([_depth()[None]] * 2)
+        file["Color_Data"] = np.zeros((2, 3, 48, 64), np.uint8)
+        file["Eye_Pos"] = np.array([[4.0, 90.0, 5.0, 20.0]] * 2)
+
+
+def _read_3dmad(place: Path, rng: random.Random) -> int:
+    found = PadDataSet(place / "in")
+    return int(not list(found) or bool(found.damaged))
+
+
+def _meshes(folder: Path) -> None:
+    points = np.random.default_rng(1).random((50, 3)).astype(np.float32)
+    for suffix in (".ply", ".obj"):
+        write_mesh(folder / f"x{suffix}", Mesh(points, np.array([[0, 1, 2], [3, 4, 5]] * 9, np.int32)))
+
+
+def _read_meshes(place: Path, rng: random.Random) -> int:
+    for suffix in (".ply", ".obj"):
+        read_mesh(place / "in" / f"x{suffix}")
+    return 0
 
 
 # --- photos ---------------------------------------------------------------------------------------------------------
@@ -338,13 +365,15 @@ def _nothing(folder: Path) -> None:
 
 
 DOORS: Sequence[Door] = (
-    Door("depth images: enhance", 190, _depth_files, _enhance),
+    Door("depth images: enhance", 170, _depth_files, _enhance),
     Door("boxes and units: enhance", 30, _nothing, _enhance_with_box),
     Door("a folder of recordings: enhance", 130, _recording, _enhance_recordings),
     Door("a folder of recordings: evaluate-recordings", 20, _recording, _evaluate_recordings),
     Door("KinectFaceDB: enhance", 30, _kinectfacedb, _enhance_kinectfacedb),
     Door("a .bag: enhance", 1, _bag, _enhance),
-    Door("photos: screen", 120, _photos, _screen),
+    Door("3DMAD (HDF5)", 20, _3dmad, _read_3dmad),
+    Door("meshes", 10, _meshes, _read_meshes),
+    Door("photos: screen", 110, _photos, _screen),
     Door("photos: synthesize", 20, _few_photos, _photo_pairs),
     Door("a wheel: mesh", 40, _wheel, _mesh),
     Door("side length ranges", 40, _ranges, _read_ranges),

@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,15 +174,20 @@ def _named(root: Path, pattern: re.Pattern[str], *, folders: bool = False) -> li
 # --- HDF5 -----------------------------------------------------------------------------------------------------------
 
 
-def _hdf5(path: Path) -> Any:
-    """An open HDF5 file, to be closed. Raises :class:`KitError` for a damaged one."""
+@contextmanager
+def _hdf5(path: Path) -> Iterator[Any]:
+    """An open HDF5 file. Raises :class:`KitError` for a damaged one, also while it is read."""
     import h5py
 
     refuse_irregular(path, "an HDF5 file")
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise KitError(f"{path}: found a file that is no HDF5 ({str(error).splitlines()[0]}), expected one") from None
+        with h5py.File(path, "r") as file:
+            yield file
+    except KitError:
+        raise
+    except Exception as error:  # damaged files raise many kinds
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise KitError(f"{path}: found a file that is no HDF5, or a damaged one ({reason}), expected one") from None
 
 
 def _data_set(path: Path, file: Any, name: str) -> Any:
@@ -200,13 +206,10 @@ def _data_set(path: Path, file: Any, name: str) -> Any:
 
 def _array(path: Path, file: Any, name: str, index: int | None = None) -> npt.NDArray[Any]:
     """A data set of an open file, or one entry of it."""
-    try:
-        values = _data_set(path, file, name)
-        pixels = math.prod(values.shape[0 if index is None else 1 :])
-        FRAME_PX.check(path, pixels, f"{name} of {pixels:,} pixels")
-        return np.asarray(values[()] if index is None else values[index])
-    except (OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
-        raise KitError(f"{path}: found a damaged {name} ({str(error).splitlines()[0]}), expected an array") from None
+    values = _data_set(path, file, name)
+    pixels = math.prod(values.shape[0 if index is None else 1 :])
+    FRAME_PX.check(path, pixels, f"{name} of {pixels:,} pixels")
+    return np.asarray(values[()] if index is None else values[index])
 
 
 # --- 3DMAD ----------------------------------------------------------------------------------------------------------
