@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.files import read_file
 from facedepth_kit.depth import Picture
 
 FloatArray = npt.NDArray[np.float32]
@@ -102,12 +103,13 @@ def load_topology(folder: str | Path) -> Topology:
 
 def _numbers(path: Path) -> IntArray:
     """A text file of whole numbers, written as floats as NumPy does."""
+    if not path.exists():
+        raise KitError(f"{path}: missing, expected the file of that name from github.com/YadiraF/PRNet")
     try:
-        rows = [line.split() for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
+        lines = read_file(path, "a table of numbers").decode("ascii").splitlines()
+        rows = [line.split() for line in lines if line.strip()]
         values = np.array(rows, np.float64)
-    except FileNotFoundError:
-        raise KitError(f"{path}: missing, expected the file of that name from github.com/YadiraF/PRNet") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise KitError(f"{path}: found no table of numbers ({type(error).__name__}), expected PRNet's") from None
     if values.size == 0 or not np.array_equal(values, np.rint(values)):
         raise KitError(f"{path}: found {values.size} numbers, some not whole, expected pixel numbers")
