@@ -130,9 +130,9 @@ def recording(tmp_path: Path) -> Path:
     return folder
 
 
-def enhanced(recording: Path, output: Path, **settings: bool) -> dict[str, npt.NDArray[np.uint16]]:
+def enhanced(recording: Path, output: Path, *, single: bool = False) -> dict[str, npt.NDArray[np.uint16]]:
     """Depth by file after ``facedepth enhance`` with an enhancer that leaves all as it is."""
-    enhance_files([recording], EnhanceSettings(output, "None", **settings))
+    enhance_files([recording], EnhanceSettings(output, "None", single=single))
     return {path.name: read_frame(path) for path in sorted(output.glob("*_depth.png"))}
 
 
