@@ -305,6 +305,9 @@ if name == recipe.name:
 # The second line uses it, the third compares it with OpenCV's best. Call the training again with the same `--output` to
 # go on after a stop. What the first line reached when it was tried stands in `figures/recordings/own_training.csv`. It
 # does not need all of the twenty minutes on a fast machine; `--epochs 12` shows the same faces three times as often.
+#
+# What some ingredients of the recipe bring early shows in `figures/recordings/ablation.csv`: short trainings, of 3,000
+# images each, that leave one out (`tools/ablate.py`), compared on faces and simulated cameras of their own.
 
 # %% [markdown]
 # ## The networks that are evaluated
