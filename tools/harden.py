@@ -1,6 +1,6 @@
 """Adversarial training: does DL-Kit-2 resist attacks better after some training on attacked images, and at what cost?
 
-    python tools/harden.py REAL_DEPTH
+    python tools/harden.py REAL_DEPTH --images 8 --steps 10 --pairs 100 --every 6
 
 goes on training the shipped network for a short while, half of each batch moved within the sensor's noise budget along
 the gradient's sign (Madry et al. 2018; one step from a random start, after Wong et al. 2020), and writes
