@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import warnings
 import zipfile
 from collections.abc import Collection, Mapping
@@ -83,6 +84,10 @@ def decode_npy(path: Path, data: bytes, kind: Kind | None = None, *, name: str =
     place = f"{path}: {name}" if name else str(path)
     header = _read_header(io.BytesIO(data), len(data), place, kind)
     values = np.frombuffer(data, header.dtype, header.count, header.offset)
+    if header.dtype.kind == "U" and values.size:
+        letters = values.view(np.dtype(np.uint32).newbyteorder(header.dtype.byteorder))
+        if letters.max() > sys.maxunicode:  # Python would make a text that it cannot work on
+            raise KitError(f"{place}: found a damaged text, expected {kind or 'an NPY array'}")
     return values.reshape(header.shape, order="F" if header.fortran else "C")
 
 

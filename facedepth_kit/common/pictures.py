@@ -82,6 +82,7 @@ def decode_picture(path: Path, data: bytes, limit: Limit, expected: str) -> npt.
         if data.startswith(BY_PILLOW) and not _deep_colour(data):
             pixels = _by_pillow(data)
         else:
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its words come before our line
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise KitError(f"{path}: found a file that cannot be decoded, expected {expected}")

@@ -52,3 +52,11 @@ def test_other_arrays_are_one_line(tmp_path: Path) -> None:
         read_npz(tmp_path / "a.npz", {"a": FRAMES})
     with pytest.raises(KitError, match=r"a\.npz: found no b in it"):
         read_npz(tmp_path / "a.npz", {"b": FRAMES})
+
+
+def test_text_of_letters_that_there_are_not_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array(["ab"]))
+    data = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(data[:-1] + b"\x7f")
+    with pytest.raises(KitError, match="damaged text"):
+        read_npy(tmp_path / "a.npy")

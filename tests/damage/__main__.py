@@ -273,7 +273,8 @@ def main(arguments: list[str]) -> int:
                 write_table(chosen.table, table(counts))  # a run that is cut short has its counts, too
             if outcome in OUTCOMES or chosen.case:
                 bad += outcome in OUTCOMES
-                print(f"case {number} of seed {chosen.seed}, {door}: {outcome}\n{about}", flush=True)
+                shown = about.encode("utf-8", "backslashreplace").decode()
+                print(f"case {number} of seed {chosen.seed}, {door}: {outcome}\n{shown}", flush=True)
     for row in table(counts):
         print(" | ".join(str(cell) for cell in row.values()), f"| {spent[str(row['door'])]:.1f} s")
     if chosen.table is not None:

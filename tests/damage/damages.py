@@ -89,7 +89,7 @@ def damaged_npy(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.3:
         other = io.BytesIO()
         kind = rng.choice((np.float64, np.int16, np.uint8, np.float32, np.complex64, np.dtype(">u2"), np.bool_))
-        changed = array.astype(kind)
+        changed = np.atleast_1d(np.zeros(array.shape) if array.dtype.kind == "U" else array).astype(kind)
         np.save(other, rng.choice((changed, changed[:1], changed[..., None], changed.T, changed.ravel(), changed[:0])))
         return other.getvalue()
     shape = rng.choice((str(array.shape), *SHAPES))

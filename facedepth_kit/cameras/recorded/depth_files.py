@@ -30,6 +30,7 @@ SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 EXPECTED = "one 16-bit depth image (uint16, height x width)"
 FLOAT_STEP_MM = 0.1  # the steps that floats become: well below any depth camera's noise
 NEAREST_MM = 100.0  # no depth camera sees anything nearer: such floats are in another unit
+PACKED = (5, 8, 32946, 32773)  # TIFF's numbers of LZW, deflate (two) and PackBits
 MOST_FRAMES = 100_000  # of a stack: an hour of 30 a second
 CHANNELS = 4  # a last axis of so many or fewer is one of colours or coordinates
 
@@ -297,6 +298,8 @@ def _decode_tiff(path: Path, data: bytes) -> npt.NDArray[np.generic]:
                 raise KitError(f"{path}: found a truncated TIFF of {len(data)} bytes, expected {EXPECTED}")
             if int(page.compression) == 1:
                 return np.asarray(page.asarray())
+            if int(page.compression) not in PACKED:
+                raise KitError(f"{path}: found a TIFF packed in another way, expected it plain or by LZW or deflate")
     except KitError:
         raise
     except Exception as error:  # tifffile raises many kinds on damaged files

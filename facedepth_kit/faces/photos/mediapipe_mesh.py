@@ -175,7 +175,10 @@ class FaceMesh:
 
 def triangles_from_sides(sides: Sequence[tuple[int, int]], where: str) -> IntArray:
     """Triangles (T, 3) from MediaPipe's list of sides, in which each three form a closed triangle."""
-    array = np.asarray(sides, np.int32).reshape(-1, 2)
+    try:
+        array = np.asarray(sides, np.int32).reshape(-1, 2)
+    except (ValueError, TypeError, OverflowError):
+        raise KitError(f"{where}: found something other than pairs of points, expected the face mesh's sides") from None
     if len(array) == 0 or len(array) % 3:
         raise KitError(f"{where}: found {len(array)} sides, expected three for each triangle of the face mesh")
     starts, ends = array[:, 0].reshape(-1, 3), array[:, 1].reshape(-1, 3)
