@@ -98,7 +98,8 @@ def sensors() -> str:
 def claims() -> str:
     """How many of the papers' claims hold, by where the kit's number comes from."""
     rows = []
-    for name, title in (("verdicts", "II to IV"), ("table_5", "V"), ("table_6", "VI"), ("table_7", "VII")):
+    papers = {"verdicts": "II to IV", "table_5": "V", "table_6": "VI", "table_7": "VII"}
+    for name, title in (papers | {"shabanov/verdicts": "1 (second paper)"}).items():
         row = {"Table": title}
         for part in tally(records(read(name))).split("; "):
             column, text = part.split(": ")
@@ -118,6 +119,39 @@ def real() -> str:
             row[f"{title}, mm"] = f"{number(line['punched_rmse_mm'], 2)} ({number(line['punched_median_frame_mm'], 2)})"
             row[f"{title}, roughness (100)"] = number(line["roughness"], 2)
     return markdown_table(rows.values())
+
+
+def denoising() -> str:
+    """Table 1 of the second paper."""
+    table = read("shabanov/table_1")
+    shown = {
+        "mae_mm": "mean error, mm",
+        "published": "published",
+        "mae_true_mm": "to the truth, mm",
+        "rmse_true_mm": "root mean square to the truth, mm",
+    }
+    columns = {title: [number(value, 1) for value in table[name]] for name, title in shown.items()}
+    return markdown_table(DataFrame({"method": table["method"], **columns}))
+
+
+def memory() -> str:
+    """What the memory is worth, and what both networks do for a fused surface."""
+    from textwrap import fill
+
+    from facedepth_kit.evaluation.denoising import memory_finding
+
+    found = {line["method"]: line for line in records(read("shabanov/reconstruction"))}
+
+    def off(column: str) -> str:
+        names = ("Raw", "Ours (basic)", "Ours (LSTM)", "Better sensor")
+        return ", ".join(f"{name} {number(found[name][column], 1)} mm" for name in names)
+
+    text = (
+        f"**{memory_finding(records(read('shabanov/table_1')))}** Surfaces fused from seven frames of a turn lie off "
+        f"the true one by {off('true_mm')} where each method's own depth is tracked, and with the poses known by "
+        f"{off('true_mm_known_poses')}."
+    )
+    return f"{fill(text, 118, break_on_hyphens=False)}\n"
 
 
 def notebooks() -> str:
@@ -237,6 +271,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "attacks": attacks,
     "real frames": real_frames,
     "real recordings": real,
+    "denoising": denoising,
+    "memory": memory,
     "own training": own_training,
     "notebooks": notebooks,
     "robustness": robustness,
