@@ -240,9 +240,10 @@ def robustness() -> str:
     bad, lost = (int(count) or "none" for count in (inputs[told].sum(), kills["not made good"].sum()))
     return (
         f"Of {int(inputs['cases']):,} damaged files and options, {bad} ended in a traceback, a crash, a hang, half a\n"
-        "file or the change of another ([counts](figures/robustness/damaged_inputs.csv)). After "
-        f"{int(kills['kills'].sum()):,} kills of\n{len(kills)} pieces of work, {lost} of the runs that went on left "
-        "other files than a run never killed\n([counts](figures/robustness/kills.csv)).\n"
+        "file or the change of another, once what they had found was mended\n"
+        "([counts](figures/robustness/damaged_inputs.csv)). "
+        f"After {int(kills['kills'].sum()):,} kills of {len(kills)} pieces of work, {lost} of the\n"
+        "runs that went on left other files than a run never killed ([counts](figures/robustness/kills.csv)).\n"
     )
 
 
