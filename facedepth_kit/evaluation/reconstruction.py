@@ -128,6 +128,7 @@ def _mean_mm(points_mm: FloatArray, reference: Fused) -> float:
 
 # --- people who move (Figure 6) ---------------------------------------------------------------------------------------
 
+NEAR_MS = 15.0  # section 5
 SEEN_MM = 15.0  # a vertex is seen where the true depth at its pixel is its own
 LEAST_COSINE = 0.3  # of the angle between view and surface
 
@@ -162,13 +163,12 @@ class Canonical:
 class CanonicalFusion:
     """DoubleFusion's outcome with its hardest part given away: the motion is the simulator's own, no tracking fails.
 
-    Every frame's error at the vertices that it sees is carried along the body and averaged there (section 7, Figure 6).
+    Every frame's error at the vertices that it sees is carried along the body; the median stays (section 7, Figure 6).
     """
 
     def __init__(self, bodies: Sequence[Mesh], camera: Intrinsics) -> None:
         self._bodies, self._camera = bodies, camera
-        self._sums = np.zeros(len(bodies[0].vertices_mm))
-        self._counts = np.zeros(len(self._sums))
+        self._off_mm: list[FloatArray] = []
 
     def add(self, number: int, depth_mm: FloatArray, true_mm: FloatArray) -> None:
         """Add frame ``number``: measured and true depth (rows, columns) mm, NaN = hole or background."""
@@ -182,22 +182,25 @@ class CanonicalFusion:
         normals = vertex_normals(body)[k] * (1, -1, -1)
         facing = (normals * rays).sum(axis=1) / np.linalg.norm(rays, axis=1)
         seen = np.isfinite(measured) & (np.abs(true - points[k, 2]) < SEEN_MM) & (facing < -LEAST_COSINE)
-        away = (measured - true)[seen] * (normals * rays).sum(axis=1)[seen]
-        self._sums[k[seen]] += away
-        self._counts[k[seen]] += 1
+        off = np.full(len(body.vertices_mm), np.nan, np.float32)
+        off[k[seen]] = ((measured - true) * (normals * rays).sum(axis=1))[seen]
+        self._off_mm.append(off)
 
     def canonical(self) -> Canonical:
         """What has been added, in the first frame's posture."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return Canonical(self._bodies[0], (self._sums / self._counts).astype(np.float32))
+        off = np.sort(self._off_mm, axis=0)  # NaN comes last
+        count = np.isfinite(off).sum(axis=0)
+        middle = [np.take_along_axis(off, np.maximum(k, 0)[None], axis=0)[0] for k in ((count - 1) // 2, count // 2)]
+        return Canonical(self._bodies[0], np.where(count > 0, (middle[0] + middle[1]) / 2, np.float32(np.nan)))
 
 
 def canonical_models(
     aligned: AlignedPair, settings: PairSettings, denoisers: Mapping[str, FrameDenoiser]
 ) -> dict[str, Canonical]:
-    """Canonical surfaces of a simulated recording: raw, by each denoiser, and by the better sensor, of all frames.
+    """Canonical surfaces of a simulated recording: raw, by each denoiser, and by the better sensor.
 
-    ``settings`` are those it was simulated with. A vertex that one of the methods has not seen is left out of all.
+    Frames count where the better sensor's is within 15 ms. ``settings`` are those it was simulated with. A vertex that
+    one of the methods has not seen is left out of all.
     """
     lower = aligned.pair.lower
     frames = [int(i) for i in aligned.frames]
@@ -210,6 +213,8 @@ def canonical_models(
         clean, person = read_clean_depth(aligned.pair.folder, lower.names[i])
         depths = {RAW: shot.depth_mm, BETTER: aligned.target(i).depth_mm}
         depths |= {name: run(shot.depth_mm, shot.picture, person) for name, run in denoisers.items()}
+        if aligned.away_ms(i) > NEAR_MS:
+            continue
         for method, depth_mm in depths.items():
             fusions[method].add(number, np.where(person, depth_mm, np.float32(np.nan)), clean)
     models = {method: fusion.canonical() for method, fusion in fusions.items()}

@@ -162,7 +162,7 @@ work.save_figure(figure, "shabanov/figure_7.png", caption, width=1000)
 #
 # The paper fuses people who move with DoubleFusion, which no library that can be had does. The kit gives the hardest
 # part away and keeps the rest: the *motion* is the simulator's own, so no tracking can fail, and each frame's error is
-# carried along the body to one posture and averaged there. That is a stand-in. It shows what noise leaves of a
+# carried along the body to one posture, where the median is taken. That is a stand-in. It shows what noise leaves of a
 # canonical model, and not what tracking adds.
 
 # %%
@@ -178,8 +178,9 @@ models = canonical_models(tests[-1], excerpt(seconds), denoisers)
 
 # %%
 caption = (
-    f"Mean distance (mm) of canonical models from {len(tests[-1].frames)} frames of a simulated person who moves, the "
-    "motion known: along the normals to the better sensor's surface and to the true one. Published: DoubleFusion's."
+    f"Mean distance (mm) of canonical models from {len(tests[-1].frames)} frames of a simulated person who moves "
+    "(those with a better one within 15 ms), the motion known: along the normals to the better sensor's surface and to "
+    "the true one. Published: DoubleFusion's."
 )
 work.save_table("shabanov/moving", canonical_table(models), caption, digits=2)
 

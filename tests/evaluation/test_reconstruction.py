@@ -86,7 +86,7 @@ def test_a_pair_that_is_no_turn_is_refused(turn: Turn) -> None:
     assert read_clean_depth(turn.pair.folder, turn.pair.lower.names[0])[1].any()
 
 
-def test_a_board_that_is_measured_too_far_away_lies_inwards_by_the_mean() -> None:
+def test_a_board_that_is_measured_too_far_away_lies_inwards_by_the_median() -> None:
     camera = Intrinsics(40, 40, 400.0, 400.0, 19.5, 19.5)
     across, up = np.meshgrid(np.linspace(-60, 60, 9), np.linspace(60, -60, 9))
     vertices = np.stack([across, up, np.full(up.shape, -1500.0)], axis=-1).reshape(-1, 3).astype(np.float32)
