@@ -129,6 +129,7 @@ def _mean_mm(points_mm: FloatArray, reference: Fused) -> float:
 # --- people who move (Figure 6) ---------------------------------------------------------------------------------------
 
 NEAR_MS = 15.0  # section 5
+OWN_MM = 250.0  # what is measured farther off belongs to another surface, as behind a truncated volume's limit
 SEEN_MM = 15.0  # a vertex is seen where the true depth at its pixel is its own
 LEAST_COSINE = 0.3  # of the angle between view and surface
 
@@ -181,7 +182,9 @@ class CanonicalFusion:
         rays = points[k] / points[k, 2:]
         normals = vertex_normals(body)[k] * (1, -1, -1)
         facing = (normals * rays).sum(axis=1) / np.linalg.norm(rays, axis=1)
-        seen = np.isfinite(measured) & (np.abs(true - points[k, 2]) < SEEN_MM) & (facing < -LEAST_COSINE)
+        with np.errstate(invalid="ignore"):
+            own = np.abs(measured - true) < OWN_MM
+        seen = own & (np.abs(true - points[k, 2]) < SEEN_MM) & (facing < -LEAST_COSINE)
         off = np.full(len(body.vertices_mm), np.nan, np.float32)
         off[k[seen]] = ((measured - true) * (normals * rays).sum(axis=1))[seen]
         self._off_mm.append(off)
