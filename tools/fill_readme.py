@@ -135,33 +135,44 @@ def denoising() -> str:
 
 
 def memory() -> str:
-    """What the memory is worth, and what both networks do for a fused surface."""
+    """What the memory is worth, where both networks do harm, and what they do for a fused surface."""
     from textwrap import fill
 
-    from facedepth_kit.evaluation.denoising import memory_finding
+    from facedepth_kit.evaluation.denoising import memory_finding, memory_gain
 
-    found = {line["method"]: line for line in records(read("shabanov/reconstruction"))}
+    rows = records(read("shabanov/table_1"))
+    fused, moving, bins = (
+        read(f"shabanov/{name}").set_index("method") for name in ("reconstruction", "moving", "table_1_by_error")
+    )
     bodies, mannequin = (read(name, "recordings") for name in ("m1_bodies", "m1_mannequin"))
+    names = {"Raw": "raw", "Ours (basic)": "M1", "Ours (LSTM)": "M2", "Better sensor": "the better sensor"}
 
-    def mean(table: DataFrame, column: str) -> str:
-        return number(table[column].mean(), 1)
+    def mean(table: DataFrame, column: str, digits: int = 1) -> str:
+        return number(table[column].mean(), digits)
 
-    def off(column: str) -> str:
-        names = ("Raw", "Ours (basic)", "Ours (LSTM)", "Better sensor")
-        return ", ".join(f"{name} {number(found[name][column], 1)} mm" for name in names)
+    def off(table: DataFrame, column: str) -> str:
+        return ", ".join(f"{name} {number(table.loc[method, column], 1)} mm" for method, name in names.items())
 
-    text = (
-        f"**{memory_finding(records(read('shabanov/table_1')))}** Surfaces fused from seven frames of a turn lie off "
-        f"the true one by {off('true_mm')} where each method's own depth is tracked, and with the poses known by "
-        f"{off('true_mm_known_poses')}. "
+    least = bins.columns[0]
+    table_1 = (
+        f"**{memory_finding(rows)}** {memory_gain(rows)} Where the measured depth was off by only {least} "
+        f"({number(bins.loc['Raw', least], 1)} mm on average), M1's result is off by "
+        f"{number(bins.loc['Ours (basic)', least], 1)} mm, M2's by {number(bins.loc['Ours (LSTM)', least], 1)} mm."
+    )
+    surfaces = (
+        f"Surfaces fused from seven frames of a turn lie off the true one by: {off(fused, 'true_mm')}, where each "
+        f"method's own depth is tracked; {off(fused, 'true_mm_known_poses')}, where the poses are known. Canonical "
+        f"models of somebody who moves, the motion known: {off(moving, 'true_mm')}."
+    )
+    other_sensors = (
         f"**On sensors better than the one it was made for M1 does harm**: on {len(bodies)} frames of real people "
         f"from a Kinect v2 the mean error against the fused surface grows from {mean(bodies, 'mae_mm_before')} mm to "
-        f"{mean(bodies, 'mae_mm_after')} mm, and on {len(mannequin)} TrueDepth frames of a mannequin at arm's length "
-        f"it moves a measured pixel by {mean(mannequin, 'moved_mm')} mm on average; the sensor's own roughness is "
-        f"{number(mannequin['roughness_mm_before'].mean(), 2)} mm (`figures/recordings/m1_bodies.csv`, "
-        f"`m1_mannequin.csv`)."
+        f"{mean(bodies, 'mae_mm_after')} mm, and on {len(mannequin)} TrueDepth frames of a mannequin at "
+        f"{number(mannequin['median_distance_mm'].mean() / 1000, 1)} m it moves a measured pixel by "
+        f"{mean(mannequin, 'moved_mm')} mm on average; the sensor's own roughness is "
+        f"{mean(mannequin, 'roughness_mm_before', 2)} mm (`figures/recordings/m1_bodies.csv`, `m1_mannequin.csv`)."
     )
-    return f"{fill(text, 118, break_on_hyphens=False)}\n"
+    return "\n\n".join(fill(part, 118, break_on_hyphens=False) for part in (table_1, surfaces, other_sensors)) + "\n"
 
 
 def notebooks() -> str:
@@ -242,8 +253,9 @@ def robustness() -> str:
         f"Of {int(inputs['cases']):,} damaged files and options, {bad} ended in a traceback, a crash, a hang, half a\n"
         "file or the change of another, once what they had found was mended\n"
         "([counts](figures/robustness/damaged_inputs.csv)). "
-        f"After {int(kills['kills'].sum()):,} kills of {len(kills)} pieces of work, {lost} of the\n"
-        "runs that went on left other files than a run never killed ([counts](figures/robustness/kills.csv)).\n"
+        f"After {int(kills['kills'].sum()):,} kills of {len(kills)} pieces of work, of which "
+        f"{int(kills['in the middle'].sum()):,} left it half done,\n{lost} of the runs that went on left other files "
+        "than a run never killed\n([counts](figures/robustness/kills.csv)).\n"
     )
 
 

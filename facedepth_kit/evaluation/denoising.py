@@ -411,6 +411,18 @@ def memory_finding(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def memory_gain(rows: Sequence[Mapping[str, Any]]) -> str:
+    """By how much M2 is off less than M1, beside the paper, and how far both are from the truth, in a sentence."""
+    published, found = tables()[PUBLISHED], {row["method"]: row for row in rows}
+    full, basic = found[FULL], found[BASIC]
+    gain = 1 - float(full["mae_mm"]) / float(basic["mae_mm"])
+    return (
+        f"M2's mean error is {abs(gain):.1%} {'below' if gain > 0 else 'above'} M1's (in the paper "
+        f"{1 - published[FULL] / published[BASIC]:.0%} below); to the truth M2 is off by {full['mae_true_mm']:.1f} mm, "
+        f"M1 by {basic['mae_true_mm']:.1f} mm."
+    )
+
+
 def _share(method: str, theirs: float, mine: float) -> Verdict:
     if method == "DDRNet" and (reason := stand_in(DDRNET)):
         claim = Claim("1", method, "share of raw", round(theirs, 3), "not comparable", reason=reason)
