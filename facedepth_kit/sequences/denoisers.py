@@ -63,7 +63,7 @@ class SingleFrames:
 class Remembering:
     """M2 behind M1: frames must come in the order of time; :meth:`forget` before another recording.
 
-    It sees each frame with the three before it, as in training: with a longer memory depth drifts by some millimetres.
+    It sees each frame with the three before it, as in training (section 7.1: sequences of four), and nothing earlier.
     """
 
     def __init__(self, single: SingleFrames, step: Callable[[list[FloatArray]], list[FloatArray]], size: DenoiserSize):

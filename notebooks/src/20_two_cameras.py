@@ -140,6 +140,18 @@ caption = f"What the alignment found in {settings.seconds:g} simulated seconds b
 work.save_table("two_cameras", rows, caption, digits=3)
 
 # %% [markdown]
+# One recording is an example, not a proof. `tools/try_alignment.py` did the same with others, six seconds of each:
+
+# %%
+from facedepth_kit.common.paths import figures_dir
+from facedepth_kit.common.tables import read_table
+
+trial = read_table(figures_dir("recordings") / "alignment_trial.csv")
+print(f"{len(trial)} simulated pairs, of which {trial['failed'].notna().sum()} could not be aligned; off by at most")
+for column in ("shift_off_ms", "nearest_frame_shift_off_ms", "rotation_off_deg", "translation_off_mm"):
+    print(f"  {column}: {trial[column].abs().max():.3g} (median {trial[column].abs().median():.2g})")
+
+# %% [markdown]
 # ## Before and after
 #
 # With both found, each frame of the better camera can be carried into the other one's view by a z-buffer (equation 3):

@@ -42,7 +42,8 @@ work
 #
 # Short excerpts of performances like those of [20_two_cameras](20_two_cameras.ipynb), by people and in rooms that no
 # network has seen: `refuse_seen` looks into the model card and stops if that is not so. An excerpt is too short to find
-# its alignment by key points, so the simulator's own is taken here. How far off a found one is, is told there.
+# its alignment by key points, so the simulator's own is taken here, as it was in training. What an alignment that had
+# to be found is off by stands in that notebook; what it would cost M1 has not been measured.
 
 # %%
 from facedepth_kit.evaluation.denoising import excerpt, refuse_seen, simulated_tests
@@ -204,12 +205,14 @@ work.save_figure(figure, "shabanov/figure_3.png", caption, width=640)
 # %% [markdown]
 # ## M1 at work
 #
-# The weights that come with the kit were trained in the background on a small machine. The card says how long:
+# The weights that come with the kit were trained on a small machine, on targets from the simulator's own alignment. The
+# card says on what and how long:
 
 # %%
 from facedepth_kit.sequences.denoisers import load_denoiser
 
 m1 = load_denoiser("M1")
+print(card.pairs)
 print(f"{card.parameters:,} parameters, {card.steps:,} steps, {card.images_seen:,} frames seen (crops of them)")
 print(f"{card.training_seconds / 3600:.1f} hours on {card.machine}; the paper: 5 hours on four V100")
 basic_mm = m1(frame.depth_mm, frame.picture, frame.person)
@@ -314,12 +317,13 @@ print(check(my_guess, "half" if left < 0.62 else "three quarters" if left < 0.84
 #
 # Nearly all, or close to it. A filter averages neighbours, and the neighbours share the error. To average it away it
 # would have to look farther than the patches reach, and then it blurs the person. `print(left)` shows the share. The
-# paper's filters leave between `0.87` and `0.99` of the raw error.
+# paper's filters leave between `0.86` and `0.99` of the raw error.
 # </details>
 #
 # ## Where does it help?
 #
-# The same by the input's own error. A method that helps where the input is bad may still do harm where it was good:
+# The same by the input's own error. A method that helps where the input is bad may do harm where it was good. Compare
+# the first column of M1 (*Ours (basic)*) with that of *Raw*:
 
 # %%
 shown_table(errors.by_bin(), digits=1)

@@ -23,7 +23,7 @@
 # **Comes out:** Figures 6 and 7 of the second paper in its arrangement and tables of mean distances.
 #
 # *What is simulated:* the person, the room and both cameras. So the true surface is known, which the paper could not
-# have: it measured the distance to the better sensor's surface.
+# have: it shows Figure 7 without numbers, and gives distances to the better sensor's surface for people who move.
 
 # %% tags=["parameters"]
 profile = ""  # smoke, laptop or paper; empty: what FACEDEPTH_PROFILE says, or laptop
@@ -105,8 +105,8 @@ for method, frames in depths.items():
 #
 # ## Predict
 #
-# Raw depth is off by some 57 mm. Seven frames are averaged. Do you expect the surface to be off by `57 / sqrt(7)`,
-# about 22 mm? What else could happen in step 2?
+# How far raw depth is off is printed above. Seven frames are averaged. Do you expect the surface to be off by that
+# divided by `sqrt(7)`? What else could happen in step 2?
 
 # %%
 tracked, known = fuse_all(turn, depths, fusion)
@@ -221,5 +221,6 @@ work.save_figure(lettered_columns(rows), "shabanov/figure_6.png", caption, width
 # ## What you have seen
 #
 # Seven frames are enough for a surface where depth is good. Where it is not, averaging helps less than hoped, because
-# the frames have to find their place first. This is what denoising before fusion is for, and how far it carries stands
-# in the table. The map of all notebooks is in [00_start_here](00_start_here.ipynb).
+# the frames have to find their place first. This is what denoising before fusion is for. How far it carries, and that
+# M2 is not always ahead of M1, stands in the tables. The map of all notebooks is in
+# [00_start_here](00_start_here.ipynb).
