@@ -16,6 +16,8 @@
 # A depth camera measures, for every pixel, how far away the world is. Of a face it gives a relief with holes and
 # noise. Can that be repaired? This kit rebuilds a study of the question, *Deep Learning-based Single Image Face Depth
 # Data Enhancement* by Schlett, Rathgeb and Busch, and reruns all of its tables and figures.
+# Its last part turns to a second paper, by Shabanov and others, in which a better camera teaches a network to denoise a
+# worse one: there, all recordings are simulated.
 #
 # **Goal.** See the whole story at a glance, and check that this machine is ready for it.
 #

@@ -261,6 +261,7 @@ Markdown(
 # %% [markdown]
 # ## What you have seen
 #
-# Smoother and without holes: by this table the networks do best, and inpainting with the bilateral filter after it
-# does as well. But any smooth face would do well here, even somebody else's. **Next:**
-# [13_falsification](13_falsification.ipynb) asks how much of what was measured they change.
+# Smoother and without holes: by this table inpainting with the bilateral filter after it does about as well as the
+# best networks, and those trained with a small share of the paper's images come behind both. But any smooth face
+# would do well here, even somebody else's. **Next:** [13_falsification](13_falsification.ipynb) asks how much of what
+# was measured they change.

@@ -236,14 +236,20 @@ from IPython.display import Markdown
 
 Markdown(f"**{attack_finding(decisions, base)}**")
 
+# %%
+worst = [row for row in decisions if row["check"] == "relief (ours)" and row["presentation"] == "worst species"]
+noses = {row["enhancer"]: f"{row['value']:.0%}" for row in worst if row["value"] > 0}
+print("printed faces with a nose of half a centimetre, in the worst species:", noses or "none")
+
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At the fixed threshold no printed face gets a nose of half a centimetre. But the sentence above asks the fairer
-# question: where the threshold is set so that as many people are accepted with and without enhancement, how many
-# prints are accepted? A network that smooths much flattens noses, too; then the threshold has to come down, and prints
-# pass. In `pad_decisions.csv` the column *passes_only_enhanced* counts what is accepted only with the enhancer: attacks
-# that it lets through, and people whom it saves from being rejected.
+# At the fixed threshold hardly any printed face gets a nose of half a centimetre: the last line names the enhancers
+# after which some do. But the sentence in bold asks the fairer question: where the threshold is set so that as many
+# people are accepted with and without enhancement, how many prints are accepted? A network that smooths much flattens
+# noses, too; then the threshold has to come down, and prints pass. In `pad_decisions.csv` the column
+# *passes_only_enhanced* counts what is accepted only with the enhancer: attacks that it lets through, and people whom
+# it saves from being rejected.
 # </details>
 #
 # ## Every threshold
