@@ -6,8 +6,8 @@ relief of the nose (the paper names "sufficiently large or implausible depth dev
 accepted or rejected; the verdict on the face comes from the frames of a window, with hysteresis, and starts anew when
 the face is lost or another one takes its place.
 
-Reading and face search run in threads of their own, and two frames at a time are enhanced: on two cores a frame takes
-half of what its steps add up to.
+Reading and face search run in threads of their own, and two frames at a time are enhanced, so that two cores share the
+work.
 """
 
 from __future__ import annotations
