@@ -235,8 +235,9 @@ work.save_figure(picture_grid(pictures, titles, size=1.7), "attacks_print.png", 
 # %% [markdown]
 # ## Exercise
 #
-# Set `deviations` to four in the parameters cell and run the notebook again. At which budget does the relief check
-# accept prints even with *None*, that is without any enhancer? What does that say about blaming the enhancer?
+# Halve `deviations` in the parameters cell, then double it, and run the notebook again. From which budget on does the
+# relief check accept prints even with *None*, that is without any enhancer? What does that say about blaming the
+# enhancer?
 #
 # <details><summary>Solution</summary>
 #
