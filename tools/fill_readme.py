@@ -283,6 +283,39 @@ def own_training() -> str:
     return f"{fill(text, 118, break_on_hyphens=False)}\n"
 
 
+def sequences() -> str:
+    """What frames before a frame bring, with DL-Kit-2 on simulated recordings."""
+    from textwrap import fill
+
+    table = read("sequences", "recordings")
+    table = table[table["enhancer"] == "DL-Kit-2"]
+
+    def falls(rows: DataFrame, where: str) -> str:
+        lower = int((rows[f"earlier_{where}mae_mm"] < rows[f"single_{where}mae_mm"]).sum())
+        return f"{lower} of {len(rows)}"
+
+    def mean(rows: DataFrame, column: str, pixels: str) -> str:
+        return number(float((rows[column] * rows[pixels]).sum() / rows[pixels].sum()), 2)
+
+    def change(rows: DataFrame, where: str, pixels: str) -> str:
+        old, new = (mean(rows, f"{kind}_{where}mae_mm", pixels) for kind in ("single", "earlier"))
+        return f"from {old} to {new} mm ({falls(rows, where)})"
+
+    parts = []
+    for sensor, rows in table.groupby("simulated_sensor"):
+        same = rows[rows["motion"] != "cut"]
+        cut = rows[rows["motion"] == "cut"]
+        parts.append(
+            f"{sensor}: at measured pixels of the face {change(rows, '', 'measured_pixels')}; in holes, as long as "
+            f"the same face goes on, {change(same, 'holes_', 'hole_pixels')}, and where another takes its place from "
+            f"{mean(cut, 'single_holes_mae_mm', 'hole_pixels')} to "
+            f"{mean(cut, 'earlier_holes_mae_mm', 'hole_pixels')} mm"
+        )
+    start = "In that trial DL-Kit-2's mean error changes so (in brackets: in how many motions it falls)"
+    text = ". ".join((start, *parts)) + "."
+    return fill(text, 118, break_on_hyphens=False) + "\n"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "synthetic": synthetic,
     "table 4": table_4,
@@ -296,6 +329,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "real recordings": real,
     "denoising": denoising,
     "memory": memory,
+    "sequences": sequences,
     "own training": own_training,
     "notebooks": notebooks,
     "robustness": robustness,
