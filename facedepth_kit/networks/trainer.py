@@ -23,6 +23,8 @@ import numpy.typing as npt
 
 from facedepth_kit.common.declared import decode_json
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import only_run
+from facedepth_kit.common.paths import remove_temporary
 from facedepth_kit.common.settings import check_bounds, check_shares, settings_hash
 from facedepth_kit.networks.losses import LOSSES
 from facedepth_kit.networks.weights import read_arrays, write_arrays
@@ -138,43 +140,44 @@ def train(
 
     ``build`` makes the network; ``initial`` are weights to start from. Returns where the run stands and its best
     weights: those of the epoch with the lowest loss on the last data. The same arguments resume a run. Raises
-    :class:`KitError` if ``folder`` holds another run, and when data or loss are no longer finite.
+    :class:`KitError` if ``folder`` holds another run, or one at work, and when data or loss are no longer finite.
     """
     from tqdm.auto import tqdm
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    total = sum(batches.steps(epoch) for epoch in range(batches.epochs))
-    model = _compiled(build, settings, total)
-    identity = f"{model.name}-{settings_hash(settings)}-{batches.fingerprint}"
-    if initial is not None:
-        model.set_weights(list(initial))
-        identity += f"-{_digest(initial)}"
-    progress, best = Progress(), model.get_weights()
-    if os.path.lexists(folder / CHECKPOINT):
-        progress, best = _resume(folder / CHECKPOINT, model, identity)
-    began = time.monotonic()
-    with tqdm(total=total, initial=progress.steps, desc=label, unit="step", disable=not progress_bar) as bar:
-        while progress.epoch < batches.epochs and (stop_after_s is None or time.monotonic() - began < stop_after_s):
-            epoch_began = time.monotonic()
-            if batches.new_data(progress.epoch):
-                progress.best_loss = None
-            if settings.plateau_epochs:
-                model.optimizer.learning_rate = plateau_rate(settings, progress.losses)
-            steps = batches.steps(progress.epoch)
-            loss = _run_epoch(model, batches, progress.epoch)
-            _check_finite(f"weights: found some after epoch {progress.epoch + 1}", model.get_weights())
-            progress.steps += steps
-            progress.images += steps * batches.batch_size
-            progress.losses.append(loss)
-            progress.epoch += 1
-            if progress.best_loss is None or loss < progress.best_loss:
-                progress.best_loss, best = loss, model.get_weights()
-            progress.seconds += time.monotonic() - epoch_began
-            _save(folder / CHECKPOINT, model, progress, best, identity)
-            bar.update(steps)
-            bar.set_postfix(epoch=progress.epoch, loss=f"{loss:.5f}")
-    return progress, best
+    with only_run(folder):
+        remove_temporary(folder)
+        total = sum(batches.steps(epoch) for epoch in range(batches.epochs))
+        model = _compiled(build, settings, total)
+        identity = f"{model.name}-{settings_hash(settings)}-{batches.fingerprint}"
+        if initial is not None:
+            model.set_weights(list(initial))
+            identity += f"-{_digest(initial)}"
+        progress, best = Progress(), model.get_weights()
+        if os.path.lexists(folder / CHECKPOINT):
+            progress, best = _resume(folder / CHECKPOINT, model, identity)
+        began = time.monotonic()
+        with tqdm(total=total, initial=progress.steps, desc=label, unit="step", disable=not progress_bar) as bar:
+            while progress.epoch < batches.epochs and (stop_after_s is None or time.monotonic() - began < stop_after_s):
+                epoch_began = time.monotonic()
+                if batches.new_data(progress.epoch):
+                    progress.best_loss = None
+                if settings.plateau_epochs:
+                    model.optimizer.learning_rate = plateau_rate(settings, progress.losses)
+                steps = batches.steps(progress.epoch)
+                loss = _run_epoch(model, batches, progress.epoch)
+                _check_finite(f"weights: found some after epoch {progress.epoch + 1}", model.get_weights())
+                progress.steps += steps
+                progress.images += steps * batches.batch_size
+                progress.losses.append(loss)
+                progress.epoch += 1
+                if progress.best_loss is None or loss < progress.best_loss:
+                    progress.best_loss, best = loss, model.get_weights()
+                progress.seconds += time.monotonic() - epoch_began
+                _save(folder / CHECKPOINT, model, progress, best, identity)
+                bar.update(steps)
+                bar.set_postfix(epoch=progress.epoch, loss=f"{loss:.5f}")
+        return progress, best
 
 
 def _run_epoch(model: keras.Model, batches: Batches, epoch: int) -> float:

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from facedepth_kit.common.errors import KitError
+from facedepth_kit.common.parts import only_run
+from facedepth_kit.common.paths import TEMPORARY
 from facedepth_kit.networks.ddrnet import build_ddrnet
 from facedepth_kit.networks.losses import face_loss, image_loss, masked_l1, slope_loss, surface_loss
 from facedepth_kit.networks.trainer import CHECKPOINT, Batch, TrainingSettings, learning_rate, train
@@ -123,6 +125,16 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"{")
     with pytest.raises(KitError, match="delete it to start again"):
         train(build_ddrnet, Noise(epochs=1), tmp_path, SHORT, progress_bar=False)
+
+
+def test_what_a_killed_run_left_is_swept_and_a_second_run_at_once_is_refused(tmp_path: Path) -> None:
+    left = tmp_path / f"{TEMPORARY}0123-{CHECKPOINT}"
+    left.write_bytes(b"half a checkpoint")
+    with only_run(tmp_path), pytest.raises(KitError, match="another run at work"):
+        train(build_ddrnet, Noise(epochs=1), tmp_path, SHORT, progress_bar=False)
+    assert left.is_file()
+    train(build_ddrnet, Noise(epochs=1), tmp_path, SHORT, progress_bar=False)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 def test_values_that_are_not_finite_stop_it_with_one_line(tmp_path: Path) -> None:
