@@ -279,7 +279,8 @@ def own_training() -> str:
     )
     measured = [column for column in table if column.endswith(("rmse", "_mm"))]
     behind = [column for column in measured if not own[column] < opencv[column]]
-    text += f" So in {len(measured) - len(behind)} of {len(measured)} figures it is ahead." if behind else ""
+    ahead = f"{len(measured) - len(behind)} of {len(measured)}" if behind else f"all {len(measured)}"
+    text += f" So in {ahead} figures it is ahead."
     return f"{fill(text, 118, break_on_hyphens=False)}\n"
 
 

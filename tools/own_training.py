@@ -1,7 +1,7 @@
 """What a student's own training of the small network reaches: figures/recordings/own_training.csv (numbers only).
 
-    time facedepth train --recipe DL-Kit-2 --fraction 0.25 --stop-after-minutes 20 --name mine --output run \
-        --export my_networks
+    time facedepth train --recipe DL-Kit-2 --fraction 0.25 --epochs 12 --stop-after-minutes 20 --name mine \
+        --output run --export my_networks
     facedepth synthesize --count 300 --seed 1 --output fresh
     python tools/own_training.py mine fresh REAL_DEPTH --cpu-minutes MINUTES
 

@@ -292,19 +292,18 @@ if name == recipe.name:
 #
 # What this notebook trained is a first step. The kit's small network, DL-Kit-2, is made for short trainings: it works
 # on blocks of pixels, and its pairs are degraded anew each time they are seen. One command trains it from nothing on a
-# quarter of its recipe's ground truths, for about twenty minutes at most: it stops after the epoch that passes them.
-# Making the pairs comes before.
+# quarter of its recipe's ground truths, seen three times as often, for about twenty minutes at most: it stops after the
+# epoch that passes them. Making the pairs comes before.
 #
 # ```
-# facedepth train --recipe DL-Kit-2 --fraction 0.25 --stop-after-minutes 20 --name mine --output run \
-#   --export my_networks
+# facedepth train --recipe DL-Kit-2 --fraction 0.25 --epochs 12 --stop-after-minutes 20 --name mine \
+#   --output run --export my_networks
 # facedepth enhance recording/ --output enhanced/ --enhancer mine
 # facedepth evaluate-recordings recording/ --enhancer mine --enhancer Telea+bilateral --enhancer None
 # ```
 #
 # The second line uses it, the third compares it with OpenCV's best. Call the training again with the same `--output` to
-# go on after a stop. What the first line reached when it was tried stands in `figures/recordings/own_training.csv`. It
-# does not need all of the twenty minutes on a fast machine; `--epochs 12` shows the same faces three times as often.
+# go on after a stop. What the first line reached when it was tried stands in `figures/recordings/own_training.csv`.
 #
 # What some ingredients of the recipe bring early was tried in short trainings that leave one out (`tools/ablate.py`),
 # compared on faces and simulated cameras of their own. Look at each column before you believe in an ingredient: what
