@@ -6,8 +6,10 @@ in bfloat16 would be off by a millimetre. ``export.json`` holds what that costs 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +40,12 @@ PRECISION = {"before": "f32", "core": "bf16", "after": "f32"}
 def installed() -> bool:
     """Whether OpenVINO is there."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def _openvino() -> Any:
+    """OpenVINO without its telemetry, which would report every export and forks a process whose threads hold locks."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: an import finds nothing
+    return importlib.import_module("openvino")
 
 
 def export_folder(name: str) -> Path:
@@ -79,7 +87,7 @@ def export(name: str, images: FloatArray, *, overwrite: bool = False) -> dict[st
 
 
 def _convert(model: keras.Model, folder: Path) -> None:
-    import openvino
+    openvino = _openvino()
     import tensorflow as tf
 
     for part, network in parts(model).items():
@@ -98,7 +106,7 @@ def forward(folder: Path) -> Forward:
     It may be called from several threads; up to two run side by side, each on a core of its own: less work than two
     cores on one image, which wait for each other. Raises :class:`KitError` where the export is damaged.
     """
-    import openvino
+    openvino = _openvino()
 
     core = openvino.Core()
     try:
