@@ -38,7 +38,7 @@ from facedepth_kit.faces.tracking import FaceTracker
 Verdict = Literal["no face", "observing", "bona fide", "attack"]
 
 READ_AHEAD = 1
-LIVE_EARLIER = 1  # frames before that one is enhanced after: each costs 8 ms, and the first brings most
+LIVE_EARLIER = 1  # frames before that one is enhanced after: more of them take time that a live picture has not
 WORKERS = 2
 
 T = TypeVar("T")
